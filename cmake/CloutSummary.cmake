@@ -1,0 +1,10 @@
+# What this build is, in words.
+if(CLOUT_NATIVE)
+  set(native "for this machine's processor (-march=native)")
+else()
+  set(native "for the compiler's default processor")
+endif()
+message(STATUS "clout ${PROJECT_VERSION}, ${CMAKE_BUILD_TYPE}")
+message(STATUS "  CPU backend:  built ${native}, ${CLOUT_OPENBLAS}")
+message(STATUS "  CUDA backend: ${clout_cuda_state}")
+message(STATUS "  tests: ${CLOUT_TESTS}, benchmarks: ${CLOUT_BENCHMARKS}")

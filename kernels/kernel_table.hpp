@@ -1,0 +1,50 @@
+#pragma once
+// The complete list of what a backend can compute in one precision. Filled by kernels/cpu and by kernels/cuda.
+
+#include <clout/kernels/device.hpp>
+#include <clout/kernels/operations.hpp>
+
+namespace clout {
+
+/// T is float or double. Every entry checks nothing: shapes are checked once, where the operation is composed.
+template <class T>
+struct KernelTable {
+  const char* name = "";
+
+  // Linear layer and softmax (linear, softmax).
+  void (*linear_forward)(Device&, const LinearForward<T>&) = nullptr;
+  void (*softmax_cross_entropy)(Device&, const SoftmaxCrossEntropy<T>&) = nullptr;
+  void (*softmax_tangent)(Device&, const SoftmaxTangent<T>&) = nullptr;
+  void (*softmax_loss_tangent)(Device&, const SoftmaxLossTangent<T>&) = nullptr;
+  void (*example_gradients)(Device&, const ExampleGradients<T>&) = nullptr;
+  void (*linear_input_gradient)(Device&, const LinearInputGradient<T>&) = nullptr;
+
+  // The fused pass over X and the explicit Hessian (linear_sweep, softmax_hessian). The `_scratch` entries read sizes
+  // only: pointers in the operation may still be null.
+  void (*linear_sweep)(Device&, const LinearSweep<T>&) = nullptr;
+  std::size_t (*linear_sweep_scratch)(const Device&, const LinearSweep<T>&) = nullptr;
+  void (*softmax_hessian)(Device&, const SoftmaxHessian<T>&) = nullptr;
+  std::size_t (*softmax_hessian_scratch)(const Device&, const SoftmaxHessian<T>&) = nullptr;
+
+  // Vectors (vectors).
+  void (*combine)(Device&, const Combine<T>&) = nullptr;
+  void (*vector_dots)(Device&, const VectorDots<T>&) = nullptr;
+  void (*to_double)(Device&, const ToDouble<T>&) = nullptr;
+  void (*from_double)(Device&, const FromDouble<T>&) = nullptr;
+  void (*add_regularizer)(Device&, const AddRegularizer<T>&) = nullptr;
+  void (*add_diagonal)(Device&, const AddDiagonal<T>&) = nullptr;
+
+  // Conjugate gradients, step by step (conjugate_gradient). x = 0, r = right-hand side, target and status are set by
+  // the caller; start sets p = r, rho, smallest_rayleigh = +∞, iterations = 0, and settles columns that are done.
+  void (*cg_start)(Device&, const ConjugateGradientState<T>&) = nullptr;
+  // curvature = pᵀq; ≤ 0: status becomes negative_curvature; else x += αp, r −= αq with α = rho / curvature.
+  void (*cg_advance)(Device&, const ConjugateGradientState<T>&) = nullptr;
+  // ρ′ = rᵀr; iterations += 1; histories are written; √ρ′ ≤ target: converged; else p = r + (ρ′/ρ) p.
+  void (*cg_direct)(Device&, const ConjugateGradientState<T>&) = nullptr;
+
+  // Dense factorisation (cholesky).
+  void (*cholesky_factor)(Device&, const CholeskyFactor<T>&) = nullptr;
+  void (*cholesky_solve)(Device&, const CholeskySolve<T>&) = nullptr;
+};
+
+}  // namespace clout

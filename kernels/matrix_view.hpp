@@ -1,0 +1,38 @@
+#pragma once
+// Shapes: what every entry point of the kernel table takes. Plain structs that any compiler, nvcc included, reads.
+
+#include <cstddef>
+#include <cstdint>
+
+namespace clout {
+
+using Index = std::int64_t;
+
+/// Non-owning view of a row-major matrix, [rows][columns] with `stride` elements from row to row.
+/// The memory is the device's: views are dereferenced inside kernels only (and on the host where the device is the CPU).
+template <class T>
+struct MatrixView {
+  T* data = nullptr;
+  Index rows = 0;
+  Index columns = 0;
+  Index stride = 0;
+
+  constexpr MatrixView() = default;
+  constexpr MatrixView(T* data, Index rows, Index columns) : MatrixView(data, rows, columns, columns) {}
+  constexpr MatrixView(T* data, Index rows, Index columns, Index stride)
+      : data(data), rows(rows), columns(columns), stride(stride) {}
+  constexpr operator MatrixView<const T>() const { return {data, rows, columns, stride}; }
+
+  constexpr T& operator()(Index row, Index column) const { return data[row * stride + column]; }
+  constexpr T* row(Index index) const { return data + index * stride; }
+  constexpr Index size() const { return rows * columns; }
+  constexpr bool is_empty() const { return rows == 0 || columns == 0; }
+  constexpr bool is_contiguous() const { return stride == columns || rows <= 1; }
+
+  /// Rows [first, first + count).
+  constexpr MatrixView rows_from(Index first, Index count) const {
+    return {data + first * stride, count, columns, stride};
+  }
+};
+
+}  // namespace clout

@@ -1,0 +1,236 @@
+#pragma once
+// The contract of every operation on the kernel table: one plain struct each, every field with its shape and meaning.
+// All pointers are device memory. Views of results never overlap operands unless the comment says so.
+// "Example weights" w may be null (all 1). `scratch` must hold what the operation's `*_scratch` entry asks for.
+// Notation as in math.md: n examples, d features, K classes, k tangents (or parameter vectors), p parameters.
+
+#include <clout/kernels/matrix_view.hpp>
+#include <span>
+
+namespace clout {
+
+/// Feature matrix X, [n][d], stored as T or as bytes; the value meant is scale · stored (bytes: usually 1/255).
+/// Exactly one of the pointers is set. Rows are contiguous.
+template <class T>
+struct FeatureView {
+  const T* values = nullptr;
+  const std::uint8_t* bytes = nullptr;
+  Index rows = 0;     // n
+  Index columns = 0;  // d
+  T scale = 1;
+
+  constexpr T operator()(Index row, Index column) const {
+    const Index at = row * columns + column;
+    return scale * (bytes ? static_cast<T>(bytes[at]) : values[at]);
+  }
+  constexpr FeatureView rows_from(Index first, Index count) const {
+    return {values ? values + first * columns : nullptr, bytes ? bytes + first * columns : nullptr, count, columns, scale};
+  }
+};
+
+/// Parameters of a linear layer as one flat vector: weights [K][d], then, with a bias, [K].
+struct LinearShape {
+  Index features = 0;  // d
+  Index classes = 0;   // K
+  bool bias = false;
+
+  constexpr Index weights() const { return classes * features; }
+  constexpr Index parameters() const { return classes * (features + (bias ? 1 : 0)); }
+};
+
+/// Entries (row, vector) that a sweep leaves out: example `rows[e]` does not count for vector `vectors[e]`.
+/// Sorted by row, then vector, without repeats. Both arrays are device memory, [count].
+struct Exclusions {
+  const Index* rows = nullptr;
+  const std::int32_t* vectors = nullptr;
+  Index count = 0;
+};
+
+/// A = X Vᵀ + b for k parameter (or tangent) vectors.  2ndKk flops.
+template <class T>
+struct LinearForward {
+  FeatureView<T> features;      // [n][d]
+  LinearShape shape;
+  MatrixView<const T> vectors;  // [k][p]
+  MatrixView<T> outputs;        // [n][k·K], vector after vector
+};
+
+/// p = softmax(a), ℓ = logsumexp(a) − a_y, for each row and each of k parameter vectors. Stable for |a| up to the
+/// range of T: the largest logit is subtracted first.
+template <class T>
+struct SoftmaxCrossEntropy {
+  MatrixView<const T> logits;            // [n][k·K]
+  Index classes = 0;                     // K
+  const std::int32_t* labels = nullptr;  // [n], 0…K−1; may be null where losses is
+  MatrixView<T> probabilities;           // [n][k·K] or null; may be the same memory as logits
+  MatrixView<T> losses;                  // [n][k] or null
+};
+
+/// R{δ} = P ∘ (A − (P·A)1), row by row and tangent by tangent (math.md, softmax cross-entropy).
+/// 5nkK flops; reads nK + nkK, writes nkK numbers: bound by memory.
+template <class T>
+struct SoftmaxTangent {
+  MatrixView<const T> probabilities;   // [n][K]
+  MatrixView<const T> logit_tangents;  // [n][k·K]
+  MatrixView<T> residual_tangents;     // [n][k·K]; may be the same memory as logit_tangents
+};
+
+/// R{ℓ} = (p − e_y)·R{a}: the tangent of every example's loss.  3nkK flops.
+template <class T>
+struct SoftmaxLossTangent {
+  MatrixView<const T> probabilities;     // [n][K]
+  const std::int32_t* labels = nullptr;  // [n]
+  MatrixView<const T> logit_tangents;    // [n][k·K]
+  MatrixView<T> loss_tangents;           // [n][k]
+};
+
+/// What a LinearSweep does between its two products, row by row and vector by vector, with z = X vⱼ (+ bias):
+enum class SweepStep {
+  gradient,    ///< r = softmax(z) − e_y          (vectors are parameters)
+  tangent,     ///< r = p ∘ (z − (p·z)1)          (vectors are tangents: the Hessian product)
+  difference,  ///< r = softmax(a + z) − softmax(a) = p ∘ (e − s)/(1 + s), e = expm1(z), s = p·e (vectors are θ − θ̂)
+};
+
+/// out_j = scale · Σᵢ wᵢ rᵢⱼ ⊗ (xᵢ, 1): the gradient, the Hessian product or the gradient's difference of softmax
+/// regression, without regulariser. X is read once. 4ndKk flops. Sums run over partitions of rows that depend on n
+/// alone and are added in fixed order: the same bits whatever the number of threads.
+template <class T>
+struct LinearSweep {
+  SweepStep step = SweepStep::tangent;
+  FeatureView<T> features;                // [n][d]
+  LinearShape shape;
+  MatrixView<const T> vectors;            // [k][p]
+  MatrixView<const T> probabilities;      // [n][K]; tangent and difference
+  const std::int32_t* labels = nullptr;   // [n]; gradient
+  const T* example_weights = nullptr;     // [n] or null
+  Exclusions exclusions;
+  T scale = 1;                            // 1/W
+  MatrixView<T> out;                      // [k][p], overwritten
+  std::span<std::byte> scratch;
+};
+
+/// out_m = c_m ⊗ (x_{i_m}, 1): gradients of single examples from their residuals (δ = p − e_y gives ∇θℓ).
+template <class T>
+struct ExampleGradients {
+  FeatureView<T> features;               // [n][d]
+  LinearShape shape;
+  const Index* rows = nullptr;           // [m], in 0…n−1
+  MatrixView<const T> residuals;         // [m][K]
+  MatrixView<T> out;                     // [m][p], overwritten
+};
+
+/// ∇ₓ(vⱼ·∇θℓᵢ) = V_Wᵀ δ + Wᵀ R{δ}  with δ = p − e_y, R{δ} from SoftmaxTangent.  4ndKk flops.
+template <class T>
+struct LinearInputGradient {
+  LinearShape shape;
+  MatrixView<const T> parameters;         // [1][p]
+  MatrixView<const T> vectors;            // [k][p]
+  MatrixView<const T> probabilities;      // [n][K]
+  const std::int32_t* labels = nullptr;   // [n]
+  MatrixView<const T> residual_tangents;  // [n][k·K]
+  MatrixView<T> out;                      // [k][n·d]: row j holds [n][d]
+};
+
+/// The explicit Hessian of softmax regression without regulariser, scale · Σ wᵢ (diag pᵢ − pᵢpᵢᵀ) ⊗ (xᵢ,1)(xᵢ,1)ᵀ, from
+/// K(K−1)/2 weighted SYRKs: blocks c ≠ c′ directly, H_cc = −Σ_{c′≠c} H_cc′.  K(K−1)/2 · n d(d+1) flops.
+template <class T>
+struct SoftmaxHessian {
+  FeatureView<T> features;             // [n][d]
+  LinearShape shape;
+  MatrixView<const T> probabilities;   // [n][K]
+  const T* example_weights = nullptr;  // [n] or null; not negative
+  T scale = 1;                         // 1/W
+  MatrixView<T> out;                   // [p][p], both triangles, overwritten; contiguous
+  std::span<std::byte> scratch;
+};
+
+/// y ← y + l2 · x on the weights of a linear layer, y ← y + damping · x on all parameters.
+template <class T>
+struct AddRegularizer {
+  LinearShape shape;
+  double l2 = 0;
+  double damping = 0;
+  MatrixView<const T> x;  // [k][p]
+  MatrixView<T> y;        // [k][p]
+};
+
+/// diagonal ← diagonal + l2 (weights only) + damping (all).
+template <class T>
+struct AddDiagonal {
+  LinearShape shape;
+  double l2 = 0;
+  double damping = 0;
+  MatrixView<T> matrix;  // [p][p]
+};
+
+/// y_j ← a · x_j + b · y_j. With b = 0, y is not read (it may be uninitialised). x may be null where a = 0.
+template <class T>
+struct Combine {
+  double a = 1;
+  MatrixView<const T> x;  // [k][p]
+  double b = 0;
+  MatrixView<T> y;        // [k][p]
+};
+
+/// dots[j] = x_j · y_j, products and sums in double, in a fixed order.
+template <class T>
+struct VectorDots {
+  MatrixView<const T> x;  // [k][p]
+  MatrixView<const T> y;  // [k][p]
+  double* dots = nullptr; // [k]
+};
+
+/// Between T and double, rounding to nearest.
+template <class T>
+struct ToDouble {
+  MatrixView<const T> from;  // [k][p]
+  MatrixView<double> to;     // [k][p]
+};
+template <class T>
+struct FromDouble {
+  MatrixView<const double> from;  // [k][p]
+  MatrixView<T> to;               // [k][p]
+};
+
+/// State of one column (right-hand side) of a solve; the values are stored in device memory as int32.
+enum class ColumnStatus : std::int32_t {
+  running = 0,
+  converged = 1,
+  negative_curvature = 2,  ///< pᵀ(H + damping·I)p ≤ 0 was met
+  stagnated = 3,           ///< the true residual stopped falling above the tolerance
+  iteration_limit = 4,
+  not_finite = 5,          ///< NaN or infinity in the right-hand side or on the way
+};
+
+/// The state of k conjugate-gradient solves that run side by side; all scalars on the device, in double.
+/// Columns whose status is not `running` are frozen: their x, r, p, scalars and counters do not change any more.
+template <class T>
+struct ConjugateGradientState {
+  MatrixView<T> x, r, p, q;            // [k][p] solution, residual, direction, q = (H + damping·I) p
+  double* rho = nullptr;               // [k] rᵀr
+  double* target = nullptr;            // [k] converged when √(rᵀr) ≤ target
+  double* curvature = nullptr;         // [k] last pᵀq
+  double* smallest_rayleigh = nullptr; // [k] least pᵀq / pᵀp so far (+∞ before the first)
+  std::int32_t* status = nullptr;      // [k] ColumnStatus
+  std::int32_t* iterations = nullptr;  // [k]
+  double* alpha_history = nullptr;     // [max_iterations][k]
+  double* beta_history = nullptr;      // [max_iterations][k]
+  Index max_iterations = 0;
+};
+
+/// Cholesky factor of a symmetric positive definite matrix, in place (the lower triangle in row-major order).
+/// `failed_at` (host) becomes 0, or the order of the first leading minor that is not positive definite.
+template <class T>
+struct CholeskyFactor {
+  MatrixView<T> matrix;  // [p][p], contiguous
+  Index* failed_at = nullptr;
+};
+
+/// Solves with the factor for k right-hand sides, in place.  2p²k flops.
+template <class T>
+struct CholeskySolve {
+  MatrixView<const T> factor;  // [p][p]
+  MatrixView<T> vectors;       // [k][p], contiguous
+};
+
+}  // namespace clout
