@@ -18,9 +18,9 @@ struct MatrixView {
   Index stride = 0;
 
   constexpr MatrixView() = default;
-  constexpr MatrixView(T* data, Index rows, Index columns) : MatrixView(data, rows, columns, columns) {}
-  constexpr MatrixView(T* data, Index rows, Index columns, Index stride)
-      : data(data), rows(rows), columns(columns), stride(stride) {}
+  constexpr MatrixView(T* memory, Index height, Index width) : MatrixView(memory, height, width, width) {}
+  constexpr MatrixView(T* memory, Index height, Index width, Index row_stride)
+      : data(memory), rows(height), columns(width), stride(row_stride) {}
   constexpr operator MatrixView<const T>() const { return {data, rows, columns, stride}; }
 
   constexpr T& operator()(Index row, Index column) const { return data[row * stride + column]; }

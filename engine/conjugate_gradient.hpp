@@ -1,0 +1,49 @@
+#pragma once
+// Conjugate gradients for many right-hand sides side by side (Hestenes & Stiefel 1952), scalars on the device.
+
+#include <clout/engine/solver.hpp>
+#include <clout/kernels/workspace.hpp>
+
+namespace clout {
+
+/// CG as the inner solver of a CertifiedSolver. pᵀ(H + damping·I)p ≤ 0 ends a column with negative_curvature.
+template <class T>
+class ConjugateGradient : public Correction<T> {
+ public:
+  ConjugateGradient(HessianOperator<T> hessian, Index max_iterations) : hessian_(hessian), max_iterations_(max_iterations) {
+    require(max_iterations > 0, "conjugate gradients: the iteration limit must be positive");
+  }
+
+  std::string name() const override { return "cg"; }
+  Index products() const override { return hessian_.products(); }
+  void correct(MatrixView<const T> residuals, const std::vector<double>& targets, MatrixView<T> corrections,
+               std::vector<ColumnReport>& columns) override;
+
+ private:
+  struct Scratch {
+    Workspace memory;
+    ConjugateGradientState<T> state;
+    Index width = 0;
+  };
+  void reserve(Index width);
+  void report(const ConjugateGradientState<T>& state, std::vector<ColumnReport>& columns) const;
+
+  HessianOperator<T> hessian_;
+  Index max_iterations_;
+  Scratch scratch_;
+};
+
+/// Smallest and largest eigenvalue of the symmetric tridiagonal matrix that `iterations` steps of CG with these
+/// coefficients imply (Golub & Van Loan, section 10.2): Ritz estimates of the operator's.
+struct RitzEstimates {
+  double smallest, largest;
+};
+RitzEstimates ritz_estimates(const std::vector<double>& alpha, const std::vector<double>& beta);
+
+/// A ready solver: CG in precision T, certified in double. `fast` and `exact` are the same objective at the same θ.
+template <class T>
+std::unique_ptr<Solver> make_conjugate_gradient(Objective<T>& fast, Objective<double>& exact, double damping,
+                                                double tolerance, Index max_iterations = 10'000,
+                                                Progress progress = {});
+
+}  // namespace clout

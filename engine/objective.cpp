@@ -1,0 +1,84 @@
+#include <algorithm>
+#include <clout/engine/objective.hpp>
+#include <clout/kernels/kernel_table.hpp>
+#include <cmath>
+
+namespace clout {
+namespace {
+
+// Unit vectors that go through one product together when a Hessian is assembled.
+constexpr Index kUnitBlock = 32;
+
+}  // namespace
+
+template <class T>
+void Objective<T>::explicit_hessian(double damping, MatrixView<T> out) {
+  const Index p = parameters();
+  Buffer<T> units(device(), kUnitBlock * p);
+  std::vector<T> host(static_cast<std::size_t>(kUnitBlock * p));
+  for (Index first = 0; first < p; first += kUnitBlock) {
+    const Index count = std::min(kUnitBlock, p - first);
+    std::fill(host.begin(), host.end(), T{0});
+    for (Index j = 0; j < count; ++j) host[static_cast<std::size_t>(j * p + first + j)] = T{1};
+    units.upload(std::span<const T>(host).first(static_cast<std::size_t>(count * p)));
+    hessian_product(units.view(count, p), damping, out.rows_from(first, count));
+  }
+}
+
+template <class T>
+void Objective<T>::removal_constants(const Removals&, MatrixView<T>) {
+  ensure(false, "this objective has no retraining in difference form");
+}
+template <class T>
+void Objective<T>::removal_differences(const Removals&, MatrixView<const T>, MatrixView<T>) {
+  ensure(false, "this objective has no retraining in difference form");
+}
+template <class T>
+void Objective<T>::gradients_without(const Removals&, MatrixView<const T>, MatrixView<T>) {
+  ensure(false, "this objective has no retraining in difference form");
+}
+
+template <class T>
+double objective_value(Objective<T>& objective, MatrixView<const T> theta) {
+  const Index n = objective.examples();
+  Buffer<T> losses(objective.device(), n);
+  objective.losses(losses.view(n, 1));
+  double mean = 0;
+  const std::vector<T> host = losses.to_host();
+  for (Index i = 0; i < n; ++i) {
+    const double weight = objective.example_weight(i);
+    if (weight != 0) mean += weight * static_cast<double>(host[static_cast<std::size_t>(i)]);
+  }
+  mean /= objective.total_weight();
+
+  const std::vector<T> parameters = to_host(objective.device(), theta);
+  double squares = 0;
+  for (const ParameterBlock& block : objective.layout()) {
+    if (!block.regularized) continue;
+    Index size = 1;
+    for (const Index extent : block.shape) size *= extent;
+    for (Index i = block.offset; i < block.offset + size; ++i) {
+      const double value = static_cast<double>(parameters[static_cast<std::size_t>(i)]);
+      squares += value * value;
+    }
+  }
+  return mean + 0.5 * objective.l2() * squares;
+}
+
+template <class T>
+std::vector<double> row_norms(Device& device, MatrixView<const T> rows) {
+  Buffer<double> squares(device, rows.rows);
+  device.kernels<T>().vector_dots(device, {rows, rows, squares.data()});
+  std::vector<double> norms = squares.to_host();
+  for (double& value : norms) value = std::sqrt(value);
+  return norms;
+}
+
+template class Objective<float>;
+template class Objective<double>;
+template double objective_value(Objective<float>&, MatrixView<const float>);
+template double objective_value(Objective<double>&, MatrixView<const double>);
+template std::vector<double> row_norms(Device&, MatrixView<const float>);
+template std::vector<double> row_norms(Device&, MatrixView<const double>);
+
+}  // namespace clout

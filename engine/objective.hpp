@@ -1,0 +1,89 @@
+#pragma once
+// What the engine asks of a model: four passes (math.md) over one data set, at one point θ.
+
+#include <clout/engine/removals.hpp>
+#include <clout/kernels/device.hpp>
+#include <string>
+#include <vector>
+
+namespace clout {
+
+/// One block of the flat parameter vector: PyTorch's parameters_to_vector order, layer by layer, weight then bias.
+struct ParameterBlock {
+  std::string name;          ///< "weight", "bias"
+  std::vector<Index> shape;  ///< row-major
+  Index offset = 0;          ///< of its first element in the flat vector
+  bool regularized = false;  ///< whether (λ/2)‖·‖² acts on it
+};
+
+/// The empirical risk R(θ) = (1/W) Σ wᵢ ℓᵢ(θ) + (λ/2)‖θ_reg‖², W = Σ wᵢ, of one model on one data set in precision T.
+/// Implement it for a model of your own to use every solver of the engine (examples/ shows how).
+///
+/// All views are memory of `device()`. Vectors (parameters, tangents, gradients) are rows, [k][p]. Everything but
+/// set_parameters, gradients_without and losses_at is evaluated at the θ of the last set_parameters. Results are
+/// overwritten. Implementations give the same bits for the same call, run after run.
+template <class T>
+class Objective {
+ public:
+  Objective() = default;
+  Objective(const Objective&) = delete;
+  Objective& operator=(const Objective&) = delete;
+  virtual ~Objective() = default;
+
+  virtual Device& device() const = 0;
+  virtual Index parameters() const = 0;      // p
+  virtual Index examples() const = 0;        // n
+  virtual Index input_size() const = 0;      // d: numbers in one example's input
+  virtual double total_weight() const = 0;   // W
+  virtual double example_weight(Index i) const = 0;
+  virtual double l2() const = 0;             // λ
+  virtual std::vector<ParameterBlock> layout() const = 0;
+
+  /// Moves to θ, [1][p].
+  virtual void set_parameters(MatrixView<const T> theta) = 0;
+
+  /// ℓᵢ, without regulariser: [n][1].
+  virtual void losses(MatrixView<T> out) = 0;
+  /// ∇R(θ), regulariser included: [1][p].
+  virtual void gradient(MatrixView<T> out) = 0;
+  /// (∇²R(θ) + damping·I) vⱼ: vectors and out are [k][p], any k ≥ 1.
+  virtual void hessian_product(MatrixView<const T> vectors, double damping, MatrixView<T> out) = 0;
+  /// vⱼ·∇ℓᵢ, without regulariser, for examples first … first + out.rows − 1: out is [count][k].
+  virtual void loss_tangents(MatrixView<const T> vectors, Index first, MatrixView<T> out) = 0;
+  /// ∇ℓᵢ of single examples, without regulariser: out is [rows.size()][p].
+  virtual void example_gradients(std::span<const Index> rows, MatrixView<T> out) = 0;
+  /// ∇ₓ(vⱼ·∇θℓᵢ) for examples first … first + count − 1: out is [k][count·d].
+  virtual void input_gradients(MatrixView<const T> vectors, Index first, Index count, MatrixView<T> out) = 0;
+
+  /// Losses at k other parameter vectors, [k][p], without moving there: out is [n][k].
+  virtual void losses_at(MatrixView<const T> parameters, MatrixView<T> out) = 0;
+
+  /// ∇²R(θ) + damping·I, both triangles: [p][p]. The default assembles it from products with unit vectors.
+  virtual void explicit_hessian(double damping, MatrixView<T> out);
+
+  /// Adds to a Hessian's matrix a multiple of the projector on every direction along which R is constant by symmetry
+  /// (for softmax with a bias: the same amount on all biases), so that it can be factorised. Every gradient is
+  /// orthogonal to those directions, so no solution for a gradient changes. The default adds nothing.
+  virtual void fix_symmetries(MatrixView<T> matrix) { static_cast<void>(matrix); }
+
+  // Retraining without some examples. R_j is the mean over what is left plus the same regulariser; W_j = W − removed.
+
+  /// Whether the three functions below are there.
+  virtual bool can_remove() const { return false; }
+  /// (W_j/W) ∇R_j(θ): [k][p] for the k sets of `removals`.
+  virtual void removal_constants(const Removals& removals, MatrixView<T> out);
+  /// (W_j/W) (∇R_j(θ + δ_j) − ∇R_j(θ)) in difference form: relative errors act on the difference alone. [k][p].
+  virtual void removal_differences(const Removals& removals, MatrixView<const T> offsets, MatrixView<T> out);
+  /// ∇R_j(θ_j) from scratch at k other parameter vectors. [k][p].
+  virtual void gradients_without(const Removals& removals, MatrixView<const T> parameters, MatrixView<T> out);
+};
+
+/// R(θ) at the objective's θ, summed in double. `theta` is the same θ on the device, [1][p].
+template <class T>
+double objective_value(Objective<T>& objective, MatrixView<const T> theta);
+
+/// Euclidean norm of each row of a device matrix, in double.
+template <class T>
+std::vector<double> row_norms(Device& device, MatrixView<const T> rows);
+
+}  // namespace clout

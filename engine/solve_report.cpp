@@ -1,0 +1,77 @@
+#include <algorithm>
+#include <clout/engine/solve_report.hpp>
+#include <cmath>
+#include <cstdio>
+
+namespace clout {
+namespace {
+
+std::string short_number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.3g", value);
+  return text;
+}
+
+std::string advice(const ColumnReport& column, double tolerance, double damping) {
+  switch (column.status) {
+    case ColumnStatus::negative_curvature:
+      return "H + damping*I is not positive definite: a direction with Rayleigh quotient " +
+             short_number(column.smallest_rayleigh) + " was met; a damping above " +
+             short_number(damping - column.smallest_rayleigh) + " would have been enough so far";
+    case ColumnStatus::stagnated:
+      return "the true relative residual stopped falling at " + short_number(column.relative_residual) +
+             ", above the tolerance " + short_number(tolerance) +
+             "; the right-hand side may leave the range of a singular H, or the condition is too bad for this "
+             "precision: raise --damping or --tolerance, or use --precision double";
+    case ColumnStatus::iteration_limit:
+      return "the iteration limit was reached at a true relative residual of " +
+             short_number(column.relative_residual) + ", tolerance " + short_number(tolerance) +
+             ": raise --max-iterations, --damping or --tolerance";
+    case ColumnStatus::not_finite:
+      return "NaN or infinity in the right-hand side or in a Hessian product: check the vectors and the parameters";
+    case ColumnStatus::running:
+    case ColumnStatus::converged: break;
+  }
+  return "true relative residual " + short_number(column.relative_residual) + ", tolerance " + short_number(tolerance);
+}
+
+}  // namespace
+
+bool SolveReport::certified() const {
+  return std::all_of(columns.begin(), columns.end(), [this](const ColumnReport& column) {
+    return column.status == ColumnStatus::converged && column.relative_residual <= tolerance;
+  });
+}
+
+double SolveReport::max_relative_residual() const {
+  double worst = 0;
+  for (const ColumnReport& column : columns) {
+    if (std::isnan(column.relative_residual)) return column.relative_residual;  // the worst of all
+    worst = std::max(worst, column.relative_residual);
+  }
+  return worst;
+}
+
+std::string SolveReport::first_failure() const {
+  for (std::size_t j = 0; j < columns.size(); ++j) {
+    const ColumnReport& column = columns[j];
+    if (column.status == ColumnStatus::converged && column.relative_residual <= tolerance) continue;
+    return "right-hand side " + std::to_string(j) + ": " + to_string(column.status) + ": " +
+           advice(column, tolerance, damping);
+  }
+  return {};
+}
+
+std::string to_string(ColumnStatus status) {
+  switch (status) {
+    case ColumnStatus::running: return "running";
+    case ColumnStatus::converged: return "converged";
+    case ColumnStatus::negative_curvature: return "negative_curvature";
+    case ColumnStatus::stagnated: return "stagnated";
+    case ColumnStatus::iteration_limit: return "iteration_limit";
+    case ColumnStatus::not_finite: return "not_finite";
+  }
+  return "unknown";
+}
+
+}  // namespace clout

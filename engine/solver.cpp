@@ -1,0 +1,151 @@
+#include <algorithm>
+#include <chrono>
+#include <clout/engine/solver.hpp>
+#include <clout/kernels/kernel_table.hpp>
+#include <clout/kernels/workspace.hpp>
+#include <cmath>
+
+namespace clout {
+namespace {
+
+// A round that does not at least halve the residual has hit what the precision can reach.
+constexpr double kLeastProgress = 0.5;
+constexpr int kMaxRounds = 60;
+// The inner solver aims below the tolerance, so that the true residual passes where the recursive one does.
+constexpr double kInnerMargin = 0.5;
+
+bool is_running(const ColumnReport& column) { return column.status == ColumnStatus::running; }
+
+}  // namespace
+
+template <class T>
+struct CertifiedSolver<T>::Block {
+  MatrixView<double> residual, product;
+  MatrixView<T> scaled, correction;
+  MatrixView<double> correction_double;
+};
+
+template <class T>
+CertifiedSolver<T>::CertifiedSolver(HessianOperator<double> exact, std::unique_ptr<Correction<T>> correction,
+                                    double tolerance, Progress progress)
+    : exact_(exact), correction_(std::move(correction)), tolerance_(tolerance), progress_(std::move(progress)) {
+  require(tolerance > 0, "tolerance of a solve: expected a positive number");
+}
+
+template <class T>
+SolveReport CertifiedSolver<T>::solve(MatrixView<const double> right_hand_sides, MatrixView<double> solutions) {
+  const Index k = right_hand_sides.rows, p = size();
+  require(k > 0, "right-hand sides: there are none; expected at least one");
+  require(right_hand_sides.columns == p && solutions.rows == k && solutions.columns == p,
+          "right-hand sides: [" + std::to_string(k) + "][" + std::to_string(right_hand_sides.columns) +
+              "], solutions: [" + std::to_string(solutions.rows) + "][" + std::to_string(solutions.columns) +
+              "]; expected [k][" + std::to_string(p) + "] for both");
+  const auto start = std::chrono::steady_clock::now();
+  const Index products_before = correction_->products(), exact_before = exact_.products();
+
+  const Index width = std::min(k, kBlock);
+  Block block;
+  Workspace workspace(device(), [&](Workspace& w) {
+    block.residual = w.matrix<double>(width, p);
+    block.product = w.matrix<double>(width, p);
+    block.correction_double = w.matrix<double>(width, p);
+    block.scaled = w.matrix<T>(width, p);
+    block.correction = w.matrix<T>(width, p);
+  });
+
+  SolveReport report;
+  report.solver = correction_->name();
+  report.tolerance = tolerance_;
+  report.damping = exact_.damping();
+  for (Index first = 0; first < k; first += kBlock) {
+    const Index count = std::min(kBlock, k - first);
+    std::vector<ColumnReport> columns(static_cast<std::size_t>(count));
+    solve_block(block, right_hand_sides.rows_from(first, count), solutions.rows_from(first, count), columns);
+    report.columns.insert(report.columns.end(), columns.begin(), columns.end());
+    if (progress_) progress_("solve", static_cast<double>(first + count), static_cast<double>(k));
+  }
+  report.products = correction_->products() - products_before;
+  report.certifying_products = exact_.products() - exact_before;
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return report;
+}
+
+template <class T>
+void CertifiedSolver<T>::solve_block(Block& block, MatrixView<const double> v, MatrixView<double> s,
+                                     std::vector<ColumnReport>& columns) {
+  const KernelTable<double>& kernels = device().template kernels<double>();
+  const Index k = v.rows;
+  MatrixView<double> residual = block.residual.rows_from(0, k);
+  MatrixView<double> product = block.product.rows_from(0, k);
+
+  const std::vector<double> norms = row_norms<double>(device(), v);
+  kernels.combine(device(), {0.0, {}, 0.0, s});
+  kernels.combine(device(), {1.0, v, 0.0, residual});
+  std::vector<double> residual_norms = norms;
+  for (std::size_t j = 0; j < columns.size(); ++j) {
+    ColumnReport& column = columns[j];
+    column.relative_residual = norms[j] > 0 ? 1.0 : 0.0;
+    if (!std::isfinite(norms[j])) column.status = ColumnStatus::not_finite;
+    else if (norms[j] == 0) column.status = ColumnStatus::converged;  // s = 0 is exact
+  }
+
+  for (int round = 0; round < kMaxRounds && std::any_of(columns.begin(), columns.end(), is_running); ++round) {
+    correct_block(block, residual_norms, norms, s, columns);
+    exact_.apply(s, product);
+    kernels.combine(device(), {1.0, v, 0.0, residual});
+    kernels.combine(device(), {-1.0, product, 1.0, residual});
+    residual_norms = row_norms<double>(device(), residual);
+    for (std::size_t j = 0; j < columns.size(); ++j) {
+      ColumnReport& column = columns[j];
+      if (norms[j] == 0 || column.status == ColumnStatus::not_finite) continue;
+      const double before = column.relative_residual;
+      column.relative_residual = residual_norms[j] / norms[j];
+      if (!is_running(column)) continue;
+      ++column.refinements;
+      if (column.relative_residual <= tolerance_) column.status = ColumnStatus::converged;
+      else if (!std::isfinite(column.relative_residual)) column.status = ColumnStatus::not_finite;
+      else if (column.relative_residual > kLeastProgress * before) column.status = ColumnStatus::stagnated;
+    }
+  }
+  for (ColumnReport& column : columns)
+    if (is_running(column)) column.status = ColumnStatus::stagnated;
+}
+
+template <class T>
+void CertifiedSolver<T>::correct_block(Block& block, const std::vector<double>& residual_norms,
+                                       const std::vector<double>& norms, MatrixView<double> s,
+                                       std::vector<ColumnReport>& columns) {
+  const KernelTable<T>& kernels = device().template kernels<T>();
+  const KernelTable<double>& in_double = device().template kernels<double>();
+  const Index k = s.rows;
+  MatrixView<T> scaled = block.scaled.rows_from(0, k), correction = block.correction.rows_from(0, k);
+  MatrixView<double> correction_double = block.correction_double.rows_from(0, k);
+
+  // Residuals go in with norm 1, so that single precision neither underflows nor loses their directions.
+  std::vector<double> targets(columns.size(), 1.0);
+  std::vector<bool> was_running(columns.size());
+  for (std::size_t j = 0; j < columns.size(); ++j) {
+    const Index row = static_cast<Index>(j);
+    was_running[j] = is_running(columns[j]);
+    const MatrixView<double> residual = block.residual.rows_from(row, 1);
+    in_double.combine(device(), {0.0, {}, was_running[j] ? 1.0 / residual_norms[j] : 0.0, residual});
+    if (was_running[j]) targets[j] = kInnerMargin * tolerance_ * norms[j] / residual_norms[j];
+  }
+  kernels.from_double(device(), {block.residual.rows_from(0, k), scaled});
+  correction_->correct(scaled, targets, correction, columns);
+  kernels.to_double(device(), {correction, correction_double});
+  for (std::size_t j = 0; j < columns.size(); ++j) {
+    if (!was_running[j] || columns[j].status == ColumnStatus::not_finite) continue;
+    const Index row = static_cast<Index>(j);
+    in_double.combine(device(), {residual_norms[j], correction_double.rows_from(row, 1), 1.0, s.rows_from(row, 1)});
+  }
+}
+
+void require_certified(const SolveReport& report) {
+  if (!report.certified()) throw NotCertified(report.solver + ": " + report.first_failure());
+}
+
+template class CertifiedSolver<float>;
+template class CertifiedSolver<double>;
+
+}  // namespace clout

@@ -1,0 +1,39 @@
+#pragma once
+// Fits a convex objective to a gradient norm by Newton's method with conjugate gradients.
+
+#include <clout/engine/solver.hpp>
+
+namespace clout {
+
+struct TrainingOptions {
+  double tolerance = 1e-10;  ///< on ‖∇R(θ)‖₂, mean objective, regulariser included
+  Index max_steps = 200;
+  double damping = 0;        ///< added to H for the step only; does not change where it ends
+};
+
+struct TrainingStep {
+  double objective, gradient_norm, step_length;
+  Index products;
+};
+
+struct TrainingReport {
+  bool converged = false;
+  double gradient_norm = 0;  ///< at the θ returned, in double
+  double objective = 0;
+  Index products = 0;
+  double seconds = 0;
+  std::vector<TrainingStep> steps;
+};
+
+/// Truncated Newton with Eisenstat-Walker forcing and backtracking, from `theta` ([p], host), which becomes the
+/// result; both objectives stand at it when this returns. Directions come from CG in precision T, values and gradients
+/// from `exact`. Not converged within max_steps, or no descent possible: converged is false; nothing is thrown.
+template <class T>
+TrainingReport train(Objective<double>& exact, Objective<T>& fast, std::vector<double>& theta,
+                     const TrainingOptions& options, const Progress& progress = {});
+
+/// Uploads θ and moves both objectives there.
+template <class T>
+void move_to(Objective<double>& exact, Objective<T>& fast, const std::vector<double>& theta);
+
+}  // namespace clout

@@ -1,0 +1,101 @@
+#include <clout/models/dataset.hpp>
+#include <cmath>
+#include <string>
+
+namespace clout {
+
+template <class T>
+Dataset<T>::Dataset(Device& device, std::span<const std::int32_t> labels, Index features, Index classes)
+    : device_(&device), examples_(static_cast<Index>(labels.size())), features_(features), classes_(classes) {
+  require(examples_ > 0, "data: there are no examples; expected at least one");
+  require(features > 0, "data: examples have no features; expected at least one");
+  require(classes >= 2, "data: " + std::to_string(classes) + " classes; expected at least 2");
+  for (std::size_t i = 0; i < labels.size(); ++i)
+    require(labels[i] >= 0 && labels[i] < classes, "label [" + std::to_string(i) + "] is " + std::to_string(labels[i]) +
+                                                       "; expected 0 to " + std::to_string(classes - 1));
+  labels_ = std::make_shared<Buffer<std::int32_t>>(device, labels);
+  host_labels_ = std::make_shared<std::vector<std::int32_t>>(labels.begin(), labels.end());
+  total_weight_ = static_cast<double>(examples_);
+}
+
+template <class T>
+Dataset<T> Dataset<T>::from_bytes(Device& device, std::span<const std::uint8_t> bytes,
+                                  std::span<const std::int32_t> labels, Index features, Index classes) {
+  Dataset data(device, labels, features, classes);
+  require(static_cast<Index>(bytes.size()) == data.examples_ * features,
+          "data: " + std::to_string(bytes.size()) + " feature bytes for " + std::to_string(labels.size()) +
+              " labels; expected " + std::to_string(data.examples_ * features));
+  data.bytes_ = std::make_shared<Buffer<std::uint8_t>>(device, bytes);
+  return data;
+}
+
+template <class T>
+Dataset<T> Dataset<T>::from_values(Device& device, std::span<const double> values,
+                                   std::span<const std::int32_t> labels, Index features, Index classes) {
+  Dataset data(device, labels, features, classes);
+  require(static_cast<Index>(values.size()) == data.examples_ * features,
+          "data: " + std::to_string(values.size()) + " feature values for " + std::to_string(labels.size()) +
+              " labels; expected " + std::to_string(data.examples_ * features));
+  for (std::size_t i = 0; i < values.size(); ++i)
+    if (!std::isfinite(values[i]) || !std::isfinite(static_cast<T>(values[i])))
+      throw InvalidInput("feature [" + std::to_string(i / static_cast<std::size_t>(features)) + "][" +
+                         std::to_string(i % static_cast<std::size_t>(features)) + "] is " + std::to_string(values[i]) +
+                         "; expected a finite number of the working precision");
+  data.host_values_ = std::make_shared<std::vector<double>>(values.begin(), values.end());
+  const std::vector<T> rounded(values.begin(), values.end());
+  data.values_ = std::make_shared<Buffer<T>>(device, std::span<const T>(rounded));
+  return data;
+}
+
+template <class T>
+template <class U>
+Dataset<U> Dataset<T>::as() const {
+  Dataset<U> other(*device_, *host_labels_, features_, classes_);
+  other.bytes_ = bytes_;
+  if (host_values_) {
+    const std::vector<U> rounded(host_values_->begin(), host_values_->end());
+    other.values_ = std::make_shared<Buffer<U>>(*device_, std::span<const U>(rounded));
+    other.host_values_ = host_values_;
+  }
+  return host_weights_.empty() ? other : other.with_weights(host_weights_);
+}
+
+template <class T>
+Dataset<T> Dataset<T>::with_weights(std::span<const double> weights) const {
+  require(static_cast<Index>(weights.size()) == examples_, "example weights: " + std::to_string(weights.size()) +
+                                                               " for " + std::to_string(examples_) + " examples");
+  Dataset other = *this;
+  other.host_weights_.assign(weights.begin(), weights.end());
+  other.total_weight_ = 0;
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    require(std::isfinite(weights[i]) && weights[i] >= 0, "example weight [" + std::to_string(i) + "] is " +
+                                                              std::to_string(weights[i]) +
+                                                              "; expected a finite number, not negative");
+    other.total_weight_ += weights[i];
+  }
+  require(other.total_weight_ > 0, "example weights: all are zero; expected at least one above");
+  const std::vector<T> rounded(weights.begin(), weights.end());
+  other.weights_ = std::make_shared<Buffer<T>>(*device_, std::span<const T>(rounded));
+  return other;
+}
+
+template <class T>
+FeatureView<T> Dataset<T>::view() const {
+  FeatureView<T> view{.rows = examples_, .columns = features_};
+  if (bytes_) {
+    view.bytes = bytes_->data();
+    view.scale = static_cast<T>(1.0 / 255.0);
+  } else {
+    view.values = values_->data();
+  }
+  return view;
+}
+
+template class Dataset<float>;
+template class Dataset<double>;
+template Dataset<float> Dataset<float>::as<float>() const;
+template Dataset<double> Dataset<float>::as<double>() const;
+template Dataset<float> Dataset<double>::as<float>() const;
+template Dataset<double> Dataset<double>::as<double>() const;
+
+}  // namespace clout

@@ -1,0 +1,59 @@
+#pragma once
+// A data set on a device: features, labels, example weights.
+
+#include <clout/kernels/device.hpp>
+#include <clout/kernels/operations.hpp>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace clout {
+
+/// n labelled examples with d features each, in device memory. 8-bit features stay 8-bit and are shared between
+/// precisions and copies; the value meant is byte/255. Copying a Dataset shares its features and labels.
+template <class T>
+class Dataset {
+ public:
+  /// `bytes` [n][d], `labels` [n] in 0…classes−1. Throws InvalidInput naming the first label outside.
+  static Dataset from_bytes(Device& device, std::span<const std::uint8_t> bytes, std::span<const std::int32_t> labels,
+                            Index features, Index classes);
+  /// `values` [n][d]; rounded to T where T is float. NaN and infinity are refused, naming the first place.
+  static Dataset from_values(Device& device, std::span<const double> values, std::span<const std::int32_t> labels,
+                             Index features, Index classes);
+  /// The same data for the other precision; bytes are shared, values are converted.
+  template <class U>
+  Dataset<U> as() const;
+
+  /// The same examples with weights wᵢ ≥ 0, not all zero: [n].
+  Dataset with_weights(std::span<const double> weights) const;
+
+  Device& device() const { return *device_; }
+  Index examples() const { return examples_; }
+  Index features() const { return features_; }
+  Index classes() const { return classes_; }
+  FeatureView<T> view() const;
+  const std::int32_t* labels() const { return labels_->data(); }
+  /// Device memory, [n], or null where all weights are 1.
+  const T* weights() const { return weights_ ? weights_->data() : nullptr; }
+  double weight(Index i) const { return host_weights_.empty() ? 1.0 : host_weights_[static_cast<std::size_t>(i)]; }
+  double total_weight() const { return total_weight_; }
+  const std::vector<std::int32_t>& host_labels() const { return *host_labels_; }
+
+ private:
+  template <class U>
+  friend class Dataset;
+  Dataset(Device& device, std::span<const std::int32_t> labels, Index features, Index classes);
+
+  Device* device_ = nullptr;
+  Index examples_ = 0, features_ = 0, classes_ = 0;
+  std::shared_ptr<const Buffer<std::uint8_t>> bytes_;
+  std::shared_ptr<const Buffer<T>> values_;
+  std::shared_ptr<const std::vector<double>> host_values_;  // kept to serve the other precision exactly
+  std::shared_ptr<const Buffer<std::int32_t>> labels_;
+  std::shared_ptr<const std::vector<std::int32_t>> host_labels_;
+  std::shared_ptr<const Buffer<T>> weights_;
+  std::vector<double> host_weights_;
+  double total_weight_ = 0;
+};
+
+}  // namespace clout

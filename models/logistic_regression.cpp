@@ -1,0 +1,286 @@
+#include <algorithm>
+#include <clout/kernels/kernel_table.hpp>
+#include <clout/models/logistic_regression.hpp>
+#include <cmath>
+
+namespace clout {
+namespace {
+
+// Rows whose logits (or their tangents) are in memory at once.
+constexpr Index kRowBlock = 4096;
+// Gradients of removed examples that are formed at once.
+constexpr Index kGradientBlock = 64;
+
+std::string shape_text(Index rows, Index columns) {
+  return "[" + std::to_string(rows) + "][" + std::to_string(columns) + "]";
+}
+
+void expect_shape(const char* what, Index rows, Index columns, Index expected_rows, Index expected_columns) {
+  if (rows == expected_rows && columns == expected_columns) return;
+  throw InvalidInput(std::string(what) + ": " + shape_text(rows, columns) + "; expected " +
+                     shape_text(expected_rows, expected_columns));
+}
+
+template <class T>
+void expect_vectors(const char* what, MatrixView<const T> vectors, Index parameters) {
+  require(vectors.rows > 0, std::string(what) + ": there are none; expected at least one");
+  expect_shape(what, vectors.rows, vectors.columns, vectors.rows, parameters);
+}
+
+}  // namespace
+
+template <class T>
+LogisticRegression<T>::LogisticRegression(Dataset<T> data, bool bias, double l2)
+    : data_(std::move(data)),
+      shape_{data_.features(), data_.classes(), bias},
+      l2_(l2),
+      theta_(data_.device(), shape_.parameters()),
+      probabilities_(data_.device(), data_.examples() * shape_.classes),
+      losses_(data_.device(), data_.examples()) {
+  require(std::isfinite(l2) && l2 >= 0, "l2 of the regulariser: expected a finite number, not negative");
+  const std::vector<T> zeros(static_cast<std::size_t>(parameters()));
+  const Buffer<T> start(device(), std::span<const T>(zeros));
+  set_parameters(start.view(1, parameters()));
+}
+
+template <class T>
+const KernelTable<T>& LogisticRegression<T>::kernels() const {
+  return device().template kernels<T>();
+}
+
+template <class T>
+std::byte* LogisticRegression<T>::reserve(std::size_t bytes) {
+  if (static_cast<Index>(bytes) > scratch_.size()) {
+    scratch_ = {};  // given back first, so that the two are never held together
+    scratch_ = Buffer<std::byte>(device(), static_cast<Index>(bytes));
+  }
+  return scratch_.data();
+}
+
+template <class T>
+std::vector<ParameterBlock> LogisticRegression<T>::layout() const {
+  std::vector<ParameterBlock> blocks{{"weight", {shape_.classes, shape_.features}, 0, true}};
+  if (shape_.bias) blocks.push_back({"bias", {shape_.classes}, shape_.weights(), false});
+  return blocks;
+}
+
+template <class T>
+void LogisticRegression<T>::set_parameters(MatrixView<const T> theta) {
+  expect_shape("parameters", theta.rows, theta.columns, 1, parameters());
+  const Index n = examples(), classes = shape_.classes;
+  const MatrixView<T> p = probabilities_.view(n, classes);
+  kernels().combine(device(), {1.0, theta, 0.0, theta_.view(1, parameters())});
+  kernels().linear_forward(device(), {data_.view(), shape_, theta, p});
+  kernels().softmax_cross_entropy(device(), {p, classes, data_.labels(), p, losses_.view(n, 1)});
+}
+
+template <class T>
+void LogisticRegression<T>::losses(MatrixView<T> out) {
+  expect_shape("losses", out.rows, out.columns, examples(), 1);
+  device().copy_on_device(out.data, losses_.data(), static_cast<std::size_t>(examples()) * sizeof(T));
+}
+
+template <class T>
+void LogisticRegression<T>::sweep(SweepStep step, MatrixView<const T> vectors, const Exclusions& exclusions,
+                                  MatrixView<T> out) {
+  LinearSweep<T> op{.step = step,
+                    .features = data_.view(),
+                    .shape = shape_,
+                    .vectors = vectors,
+                    .probabilities = probabilities_.view(examples(), shape_.classes),
+                    .labels = data_.labels(),
+                    .example_weights = data_.weights(),
+                    .exclusions = exclusions,
+                    .scale = static_cast<T>(1 / total_weight()),
+                    .out = out,
+                    .scratch = {}};
+  const std::size_t bytes = kernels().linear_sweep_scratch(device(), op);
+  op.scratch = {reserve(bytes), bytes};
+  kernels().linear_sweep(device(), op);
+}
+
+template <class T>
+void LogisticRegression<T>::gradient(MatrixView<T> out) {
+  expect_shape("gradient", out.rows, out.columns, 1, parameters());
+  const MatrixView<T> theta = theta_.view(1, parameters());
+  sweep(SweepStep::gradient, theta, {}, out);
+  kernels().add_regularizer(device(), {shape_, l2_, 0.0, theta, out});
+}
+
+template <class T>
+void LogisticRegression<T>::hessian_product(MatrixView<const T> vectors, double damping, MatrixView<T> out) {
+  expect_vectors("vectors of a Hessian product", vectors, parameters());
+  expect_shape("Hessian products", out.rows, out.columns, vectors.rows, parameters());
+  sweep(SweepStep::tangent, vectors, {}, out);                                     // Xᵀ R{δ} / W
+  kernels().add_regularizer(device(), {shape_, l2_, damping, vectors, out});  // + λV + damping V
+}
+
+template <class T>
+void LogisticRegression<T>::loss_tangents(MatrixView<const T> vectors, Index first, MatrixView<T> out) {
+  expect_vectors("vectors of a loss tangent", vectors, parameters());
+  expect_shape("loss tangents", out.rows, out.columns, out.rows, vectors.rows);
+  const Index width = vectors.rows * shape_.classes;
+  T* memory = reinterpret_cast<T*>(reserve(static_cast<std::size_t>(std::min(kRowBlock, out.rows) * width) * sizeof(T)));
+  const MatrixView<T> probabilities = probabilities_.view(examples(), shape_.classes);
+  for (Index row = 0; row < out.rows; row += kRowBlock) {
+    const Index count = std::min(kRowBlock, out.rows - row);
+    const MatrixView<T> tangents(memory, count, width);
+    kernels().linear_forward(device(), {data_.view().rows_from(first + row, count), shape_, vectors, tangents});
+    kernels().softmax_loss_tangent(device(), {probabilities.rows_from(first + row, count),
+                                              data_.labels() + first + row, tangents, out.rows_from(row, count)});
+  }
+}
+
+template <class T>
+void LogisticRegression<T>::example_gradients(std::span<const Index> rows, MatrixView<T> out) {
+  const Index m = static_cast<Index>(rows.size()), classes = shape_.classes;
+  expect_shape("example gradients", out.rows, out.columns, m, parameters());
+  std::vector<T> residuals(static_cast<std::size_t>(m * classes));
+  for (Index j = 0; j < m; ++j) {
+    const Index row = rows[static_cast<std::size_t>(j)];
+    require(row >= 0 && row < examples(), "example " + std::to_string(row) + " is out of range; expected 0 to " +
+                                              std::to_string(examples() - 1));
+    T* delta = residuals.data() + j * classes;
+    device().copy_to_host(delta, probabilities_.data() + row * classes, static_cast<std::size_t>(classes) * sizeof(T));
+    // p_y − 1 = −Σ_{c≠y} p_c: no cancellation where p_y is close to 1.
+    T others = 0;
+    const auto label = data_.host_labels()[static_cast<std::size_t>(row)];
+    for (Index c = 0; c < classes; ++c)
+      if (c != label) others += delta[c];
+    delta[label] = -others;
+  }
+  const Buffer<T> residuals_device(device(), std::span<const T>(residuals));
+  const Buffer<Index> rows_device(device(), rows);
+  kernels().example_gradients(device(), {data_.view(), shape_, rows_device.data(), residuals_device.view(m, classes), out});
+}
+
+template <class T>
+void LogisticRegression<T>::input_gradients(MatrixView<const T> vectors, Index first, Index count, MatrixView<T> out) {
+  expect_vectors("vectors of an input gradient", vectors, parameters());
+  const Index width = vectors.rows * shape_.classes, d = data_.features();
+  expect_shape("input gradients", out.rows, out.columns, vectors.rows, count * d);
+  T* memory = reinterpret_cast<T*>(reserve(static_cast<std::size_t>(std::min(kRowBlock, count) * width) * sizeof(T)));
+  const MatrixView<const T> probabilities = probabilities_.view(examples(), shape_.classes);
+  for (Index row = 0; row < count; row += kRowBlock) {
+    const Index rows = std::min(kRowBlock, count - row);
+    const MatrixView<T> tangents(memory, rows, width);
+    const MatrixView<const T> p = probabilities.rows_from(first + row, rows);
+    kernels().linear_forward(device(), {data_.view().rows_from(first + row, rows), shape_, vectors, tangents});
+    kernels().softmax_tangent(device(), {p, tangents, tangents});
+    kernels().linear_input_gradient(
+        device(), {shape_, theta_.view(1, parameters()), vectors, p, data_.labels() + first + row, tangents,
+                   MatrixView<T>(out.data + row * d, out.rows, rows * d, out.stride)});
+  }
+}
+
+template <class T>
+void LogisticRegression<T>::losses_at(MatrixView<const T> parameters_k, MatrixView<T> out) {
+  expect_vectors("parameter vectors", parameters_k, parameters());
+  expect_shape("losses", out.rows, out.columns, examples(), parameters_k.rows);
+  const Index width = parameters_k.rows * shape_.classes;
+  T* memory = reinterpret_cast<T*>(reserve(static_cast<std::size_t>(std::min(kRowBlock, examples()) * width) * sizeof(T)));
+  for (Index row = 0; row < examples(); row += kRowBlock) {
+    const Index count = std::min(kRowBlock, examples() - row);
+    const MatrixView<T> logits(memory, count, width);
+    kernels().linear_forward(device(), {data_.view().rows_from(row, count), shape_, parameters_k, logits});
+    kernels().softmax_cross_entropy(
+        device(), {logits, shape_.classes, data_.labels() + row, {}, out.rows_from(row, count)});
+  }
+}
+
+template <class T>
+void LogisticRegression<T>::explicit_hessian(double damping, MatrixView<T> out) {
+  expect_shape("explicit Hessian", out.rows, out.columns, parameters(), parameters());
+  SoftmaxHessian<T> op{.features = data_.view(),
+                       .shape = shape_,
+                       .probabilities = probabilities_.view(examples(), shape_.classes),
+                       .example_weights = data_.weights(),
+                       .scale = static_cast<T>(1 / total_weight()),
+                       .out = out,
+                       .scratch = {}};
+  const std::size_t bytes = kernels().softmax_hessian_scratch(device(), op);
+  // Not kept: it is large, and a Hessian is assembled once per θ.
+  Buffer<std::byte> scratch(device(), static_cast<Index>(bytes));
+  op.scratch = {scratch.data(), bytes};
+  kernels().softmax_hessian(device(), op);
+  kernels().add_diagonal(device(), {shape_, l2_, damping, out});
+}
+
+template <class T>
+void LogisticRegression<T>::fix_symmetries(MatrixView<T> matrix) {
+  if (!shape_.bias) return;
+  // R does not change when all biases move together: u = (0; 1, …, 1). Adds (τ/K) u uᵀ, τ the blocks' mean curvature.
+  const Index first = shape_.weights(), classes = shape_.classes;
+  MatrixView<T> block(&matrix(first, first), classes, classes, matrix.stride);
+  std::vector<T> host = to_host(device(), block);
+  T mean = 0;
+  for (Index c = 0; c < classes; ++c) mean += host[static_cast<std::size_t>(c * classes + c)] / static_cast<T>(classes);
+  for (T& value : host) value += mean / static_cast<T>(classes);
+  for (Index c = 0; c < classes; ++c)
+    device().copy_to_device(block.row(c), host.data() + c * classes, static_cast<std::size_t>(classes) * sizeof(T));
+}
+
+template <class T>
+double LogisticRegression<T>::removed_weight(const std::vector<Index>& group) const {
+  double sum = 0;
+  for (const Index row : group) sum += data_.weight(row);
+  require(sum < total_weight(), "examples to remove: together they are all the weight there is; something must stay");
+  return sum;
+}
+
+template <class T>
+void LogisticRegression<T>::removal_constants(const Removals& removals, MatrixView<T> out) {
+  // (W_j/W) ∇R_j(θ) = ∇R(θ) − (1/W) Σ_removed wᵢ ∇ℓᵢ − ((W − W_j)/W) λθ.
+  expect_shape("removal constants", out.rows, out.columns, removals.models(), parameters());
+  Buffer<T> full(device(), parameters()), gradients(device(), kGradientBlock * parameters());
+  const MatrixView<T> full_view = full.view(1, parameters());
+  gradient(full_view);
+  const double total = total_weight();
+  for (Index model = 0; model < removals.models(); ++model) {
+    const MatrixView<T> row = out.rows_from(model, 1);
+    const std::vector<Index>& group = removals.group(model);
+    kernels().combine(device(), {1.0, full_view, 0.0, row});
+    for (Index first = 0; first < static_cast<Index>(group.size()); first += kGradientBlock) {
+      const Index count = std::min(kGradientBlock, static_cast<Index>(group.size()) - first);
+      const std::span<const Index> rows(group.data() + first, static_cast<std::size_t>(count));
+      example_gradients(rows, gradients.view(count, parameters()));
+      for (Index e = 0; e < count; ++e)
+        kernels().combine(device(), {-data_.weight(rows[static_cast<std::size_t>(e)]) / total,
+                                     gradients.view(count, parameters()).rows_from(e, 1), 1.0, row});
+    }
+    kernels().add_regularizer(
+        device(), {shape_, -l2_ * removed_weight(group) / total, 0.0, theta_.view(1, parameters()), row});
+  }
+}
+
+template <class T>
+void LogisticRegression<T>::removal_differences(const Removals& removals, MatrixView<const T> offsets,
+                                                MatrixView<T> out) {
+  expect_shape("removal differences", out.rows, out.columns, removals.models(), parameters());
+  expect_shape("offsets", offsets.rows, offsets.columns, removals.models(), parameters());
+  sweep(SweepStep::difference, offsets, removals.exclusions(), out);
+  for (Index model = 0; model < removals.models(); ++model) {
+    const double kept = 1 - removed_weight(removals.group(model)) / total_weight();
+    kernels().add_regularizer(
+        device(), {shape_, l2_ * kept, 0.0, offsets.rows_from(model, 1), out.rows_from(model, 1)});
+  }
+}
+
+template <class T>
+void LogisticRegression<T>::gradients_without(const Removals& removals, MatrixView<const T> parameters_k,
+                                              MatrixView<T> out) {
+  expect_shape("gradients", out.rows, out.columns, removals.models(), parameters());
+  expect_shape("parameter vectors", parameters_k.rows, parameters_k.columns, removals.models(), parameters());
+  sweep(SweepStep::gradient, parameters_k, removals.exclusions(), out);
+  for (Index model = 0; model < removals.models(); ++model) {
+    const MatrixView<T> row = out.rows_from(model, 1);
+    const double left = total_weight() - removed_weight(removals.group(model));
+    kernels().combine(device(), {0.0, {}, total_weight() / left, row});
+    kernels().add_regularizer(device(), {shape_, l2_, 0.0, parameters_k.rows_from(model, 1), row});
+  }
+}
+
+template class LogisticRegression<float>;
+template class LogisticRegression<double>;
+
+}  // namespace clout

@@ -1,0 +1,60 @@
+#pragma once
+// Multinomial logistic regression: a = W x + b, p = softmax(a), ℓ = −log p_y.
+
+#include <clout/engine/objective.hpp>
+#include <clout/models/dataset.hpp>
+
+namespace clout {
+
+/// K ≥ 2 classes, optional bias, λ on weights only. Parameters, PyTorch's order: weight [K][d], then bias [K].
+/// Formulas: math.md, "Softmax cross-entropy", "Linear", "Logistic regression in one sweep".
+template <class T>
+class LogisticRegression : public Objective<T> {
+ public:
+  /// λ ≥ 0. The parameters are zero until set_parameters.
+  LogisticRegression(Dataset<T> data, bool bias, double l2);
+
+  Device& device() const override { return data_.device(); }
+  Index parameters() const override { return shape_.parameters(); }
+  Index examples() const override { return data_.examples(); }
+  Index input_size() const override { return data_.features(); }
+  double total_weight() const override { return data_.total_weight(); }
+  double example_weight(Index i) const override { return data_.weight(i); }
+  double l2() const override { return l2_; }
+  std::vector<ParameterBlock> layout() const override;
+
+  void set_parameters(MatrixView<const T> theta) override;
+  void losses(MatrixView<T> out) override;
+  void gradient(MatrixView<T> out) override;
+  void hessian_product(MatrixView<const T> vectors, double damping, MatrixView<T> out) override;
+  void loss_tangents(MatrixView<const T> vectors, Index first, MatrixView<T> out) override;
+  void example_gradients(std::span<const Index> rows, MatrixView<T> out) override;
+  void input_gradients(MatrixView<const T> vectors, Index first, Index count, MatrixView<T> out) override;
+  void losses_at(MatrixView<const T> parameters, MatrixView<T> out) override;
+  void explicit_hessian(double damping, MatrixView<T> out) override;
+  void fix_symmetries(MatrixView<T> matrix) override;
+
+  bool can_remove() const override { return true; }
+  void removal_constants(const Removals& removals, MatrixView<T> out) override;
+  void removal_differences(const Removals& removals, MatrixView<const T> offsets, MatrixView<T> out) override;
+  void gradients_without(const Removals& removals, MatrixView<const T> parameters, MatrixView<T> out) override;
+
+  const LinearShape& shape() const { return shape_; }
+
+ private:
+  const KernelTable<T>& kernels() const;
+  /// One sweep over the data: out_j = (1/W) Σ wᵢ rᵢⱼ ⊗ xᵢ without the removed entries.
+  void sweep(SweepStep step, MatrixView<const T> vectors, const Exclusions& exclusions, MatrixView<T> out);
+  std::byte* reserve(std::size_t bytes);
+  double removed_weight(const std::vector<Index>& group) const;
+
+  Dataset<T> data_;
+  LinearShape shape_;
+  double l2_;
+  Buffer<T> theta_;          // [1][p]
+  Buffer<T> probabilities_;  // [n][K] at theta_
+  Buffer<T> losses_;         // [n] at theta_
+  Buffer<std::byte> scratch_;  // grows to the largest call, so that loops of equal calls allocate nothing
+};
+
+}  // namespace clout
