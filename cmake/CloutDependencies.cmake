@@ -19,6 +19,8 @@ if(NOT TARGET clout::openblas)
   add_library(clout_openblas INTERFACE)
   add_library(clout::openblas ALIAS clout_openblas)
   set_target_properties(clout_openblas PROPERTIES EXPORT_NAME openblas)
-  target_link_libraries(clout_openblas INTERFACE ${CLOUT_OPENBLAS})
-  target_include_directories(clout_openblas SYSTEM INTERFACE $<BUILD_INTERFACE:${CLOUT_OPENBLAS_INCLUDE};${CLOUT_LAPACK_INCLUDE}>)
+  # An installed package looks for its own OpenBLAS (cloutConfig.cmake): the path here is this machine's.
+  target_link_libraries(clout_openblas INTERFACE $<BUILD_INTERFACE:${CLOUT_OPENBLAS}>)
+  target_include_directories(clout_openblas SYSTEM INTERFACE
+                             "$<BUILD_INTERFACE:${CLOUT_OPENBLAS_INCLUDE};${CLOUT_LAPACK_INCLUDE}>")
 endif()

@@ -1,5 +1,7 @@
 # What this build is, in words.
-if(CLOUT_NATIVE)
+if(CLOUT_MARCH)
+  set(native "for -march=${CLOUT_MARCH}")
+elseif(CLOUT_NATIVE)
   set(native "for this machine's processor (-march=native)")
 else()
   set(native "for the compiler's default processor")

@@ -11,8 +11,14 @@ class HessianOperator {
  public:
   HessianOperator(Objective<T>& objective, double damping) : objective_(objective), damping_(damping) {}
 
+  /// Vectors that go through one pass over the data: enough to share it, few enough that its scratch stays small.
+  static constexpr Index kBlock = 32;
+
   void apply(MatrixView<const T> vectors, MatrixView<T> out) {
-    objective_.hessian_product(vectors, damping_, out);
+    for (Index first = 0; first < vectors.rows; first += kBlock) {
+      const Index count = vectors.rows - first < kBlock ? vectors.rows - first : kBlock;
+      objective_.hessian_product(vectors.rows_from(first, count), damping_, out.rows_from(first, count));
+    }
     products_ += vectors.rows;
   }
   Objective<T>& objective() const { return objective_; }

@@ -40,6 +40,26 @@ class Device {
   template <class T>
   const KernelTable<T>& kernels() const;
 
+  /// Device memory for a Buffer, within the limit. Throws OutOfMemory saying how much was asked for and what fits.
+  void* acquire(std::size_t bytes) {
+    if (bytes > limit_ || used_ > limit_ - bytes)
+      throw OutOfMemory("device memory: " + std::to_string(bytes >> 20) + " MiB more are needed beside " +
+                        std::to_string(used_ >> 20) + " MiB in use; the memory limit is " +
+                        std::to_string(limit_ >> 20) + " MiB");
+    void* memory = allocate(bytes);
+    used_ += bytes;
+    peak_ = used_ > peak_ ? used_ : peak_;
+    return memory;
+  }
+  void release(void* memory, std::size_t bytes) noexcept {
+    deallocate(memory);
+    used_ -= bytes;
+  }
+  /// No more than `bytes` are given out at a time from now on.
+  void set_memory_limit(std::size_t bytes) { limit_ = bytes; }
+  /// The most that was in use at a time, in bytes.
+  std::size_t peak_memory() const { return peak_; }
+
   /// `bytes` of device memory aligned to 64 bytes; throws OutOfMemory saying how much was asked for and what is free.
   virtual void* allocate(std::size_t bytes) = 0;
   virtual void deallocate(void* memory) noexcept = 0;
@@ -53,6 +73,9 @@ class Device {
  protected:
   virtual const KernelTable<float>& single_table() const = 0;
   virtual const KernelTable<double>& double_table() const = 0;
+
+ private:
+  std::size_t used_ = 0, peak_ = 0, limit_ = static_cast<std::size_t>(-1);
 };
 
 template <>
@@ -87,7 +110,7 @@ class Buffer {
   Buffer() = default;
   Buffer(Device& device, Index size)
       : device_(&device),
-        data_(size > 0 ? static_cast<T*>(device.allocate(static_cast<std::size_t>(size) * sizeof(T))) : nullptr),
+        data_(size > 0 ? static_cast<T*>(device.acquire(static_cast<std::size_t>(size) * sizeof(T))) : nullptr),
         size_(size) {}
   Buffer(Device& device, std::span<const T> host) : Buffer(device, static_cast<Index>(host.size())) { upload(host); }
   Buffer(Buffer&& other) noexcept { swap(other); }
@@ -97,7 +120,7 @@ class Buffer {
     return *this;
   }
   ~Buffer() {
-    if (data_) device_->deallocate(data_);
+    if (data_) device_->release(data_, static_cast<std::size_t>(size_) * sizeof(T));
   }
 
   T* data() { return data_; }

@@ -41,7 +41,6 @@ Dataset<T> Dataset<T>::from_values(Device& device, std::span<const double> value
       throw InvalidInput("feature [" + std::to_string(i / static_cast<std::size_t>(features)) + "][" +
                          std::to_string(i % static_cast<std::size_t>(features)) + "] is " + std::to_string(values[i]) +
                          "; expected a finite number of the working precision");
-  data.host_values_ = std::make_shared<std::vector<double>>(values.begin(), values.end());
   const std::vector<T> rounded(values.begin(), values.end());
   data.values_ = std::make_shared<Buffer<T>>(device, std::span<const T>(rounded));
   return data;
@@ -52,10 +51,10 @@ template <class U>
 Dataset<U> Dataset<T>::as() const {
   Dataset<U> other(*device_, *host_labels_, features_, classes_);
   other.bytes_ = bytes_;
-  if (host_values_) {
-    const std::vector<U> rounded(host_values_->begin(), host_values_->end());
+  if (values_) {
+    const std::vector<T> host = values_->to_host();
+    const std::vector<U> rounded(host.begin(), host.end());
     other.values_ = std::make_shared<Buffer<U>>(*device_, std::span<const U>(rounded));
-    other.host_values_ = host_values_;
   }
   return host_weights_.empty() ? other : other.with_weights(host_weights_);
 }

@@ -20,7 +20,8 @@ class Dataset {
   /// `values` [n][d]; rounded to T where T is float. NaN and infinity are refused, naming the first place.
   static Dataset from_values(Device& device, std::span<const double> values, std::span<const std::int32_t> labels,
                              Index features, Index classes);
-  /// The same data for the other precision; bytes are shared, values are converted.
+  /// The same data for another precision; bytes are shared, values are converted (so start from double: what was
+  /// rounded to float stays rounded).
   template <class U>
   Dataset<U> as() const;
 
@@ -48,7 +49,6 @@ class Dataset {
   Index examples_ = 0, features_ = 0, classes_ = 0;
   std::shared_ptr<const Buffer<std::uint8_t>> bytes_;
   std::shared_ptr<const Buffer<T>> values_;
-  std::shared_ptr<const std::vector<double>> host_values_;  // kept to serve the other precision exactly
   std::shared_ptr<const Buffer<std::int32_t>> labels_;
   std::shared_ptr<const std::vector<std::int32_t>> host_labels_;
   std::shared_ptr<const Buffer<T>> weights_;

@@ -29,6 +29,12 @@ void expect_vectors(const char* what, MatrixView<const T> vectors, Index paramet
 
 }  // namespace
 
+std::vector<ParameterBlock> linear_layout(const LinearShape& shape) {
+  std::vector<ParameterBlock> blocks{{"weight", {shape.classes, shape.features}, 0, true}};
+  if (shape.bias) blocks.push_back({"bias", {shape.classes}, shape.weights(), false});
+  return blocks;
+}
+
 template <class T>
 LogisticRegression<T>::LogisticRegression(Dataset<T> data, bool bias, double l2)
     : data_(std::move(data)),
@@ -55,13 +61,6 @@ std::byte* LogisticRegression<T>::reserve(std::size_t bytes) {
     scratch_ = Buffer<std::byte>(device(), static_cast<Index>(bytes));
   }
   return scratch_.data();
-}
-
-template <class T>
-std::vector<ParameterBlock> LogisticRegression<T>::layout() const {
-  std::vector<ParameterBlock> blocks{{"weight", {shape_.classes, shape_.features}, 0, true}};
-  if (shape_.bias) blocks.push_back({"bias", {shape_.classes}, shape_.weights(), false});
-  return blocks;
 }
 
 template <class T>

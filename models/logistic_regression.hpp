@@ -6,6 +6,9 @@
 
 namespace clout {
 
+/// The parameter blocks of a linear layer: weight [K][d], regularised; then bias [K], where there is one.
+std::vector<ParameterBlock> linear_layout(const LinearShape& shape);
+
 /// K ≥ 2 classes, optional bias, λ on weights only. Parameters, PyTorch's order: weight [K][d], then bias [K].
 /// Formulas: math.md, "Softmax cross-entropy", "Linear", "Logistic regression in one sweep".
 template <class T>
@@ -21,7 +24,7 @@ class LogisticRegression : public Objective<T> {
   double total_weight() const override { return data_.total_weight(); }
   double example_weight(Index i) const override { return data_.weight(i); }
   double l2() const override { return l2_; }
-  std::vector<ParameterBlock> layout() const override;
+  std::vector<ParameterBlock> layout() const override { return linear_layout(shape_); }
 
   void set_parameters(MatrixView<const T> theta) override;
   void losses(MatrixView<T> out) override;
@@ -40,6 +43,9 @@ class LogisticRegression : public Objective<T> {
   void gradients_without(const Removals& removals, MatrixView<const T> parameters, MatrixView<T> out) override;
 
   const LinearShape& shape() const { return shape_; }
+  /// softmax of every example's logits at θ: [n][K] of device memory, valid until the next set_parameters.
+  MatrixView<const T> probabilities() const { return probabilities_.view(examples(), shape_.classes); }
+  const Dataset<T>& data() const { return data_; }
 
  private:
   const KernelTable<T>& kernels() const;

@@ -1,17 +1,16 @@
-#include <clout/host/io/byte_stream.hpp>
-// zlib's header defines macros: last.
 #include <fmt/format.h>
 #include <zlib.h>
 
 #include <algorithm>
 #include <array>
+#include <clout/host/io/byte_stream.hpp>
 #include <clout/kernels/error.hpp>
 
 namespace clout::io {
 namespace {
 
-// Deflate turns one bit pair into at most 258 bytes: no stream grows by more than 1032, and what zlib holds back between
-// calls (a match cut short, a few bits) is far below the second constant.
+// Deflate turns one bit pair into at most 258 bytes: no stream grows by more than 1032, and what zlib holds back
+// between calls (a match cut short, a few bits) is far below the second constant.
 constexpr std::uint64_t kLargestExpansion = 1032;
 constexpr std::uint64_t kHeldBack = 4096;
 constexpr std::size_t kInputPiece = std::size_t{1} << 16;
@@ -94,6 +93,7 @@ std::size_t ChecksummedStream::read(std::span<std::byte> out) {
 }
 
 std::uint32_t crc32_of(std::span<const std::byte> bytes, std::uint32_t crc) {
+  if (bytes.empty()) return crc;  // zlib takes a null pointer for "begin anew"
   return static_cast<std::uint32_t>(crc32_z(crc, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
 }
 

@@ -62,7 +62,8 @@ class File {
   /// The path, as messages begin with it.
   const std::string& label() const noexcept { return label_; }
 
-  /// Fills `out` with the bytes from `offset`; returns how many there were, fewer than asked only at the end of the file.
+  /// Fills `out` with the bytes from `offset`; returns how many there were, fewer than asked only at the end of the
+  /// file.
   std::size_t read_at(std::uint64_t offset, std::span<std::byte> out) const;
 
  private:

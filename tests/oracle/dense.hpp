@@ -35,7 +35,8 @@ inline Vector add_scaled(Vector a, long double scale, const Vector& b) {
   return a;
 }
 
-/// (A + damping·I)⁻¹ rhs by Gaussian elimination with partial pivoting. Throws where the matrix is singular to rounding.
+/// (A + damping·I)⁻¹ rhs by Gaussian elimination with partial pivoting. Throws where the matrix is singular to
+/// rounding.
 inline Vector damped_solve(Matrix a, Vector rhs, long double damping = 0) {
   const std::size_t n = a.size();
   if (rhs.size() != n) throw std::invalid_argument("oracle: matrix and right-hand side differ in size");

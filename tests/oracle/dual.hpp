@@ -20,8 +20,8 @@ struct Dual {
   constexpr Dual(const T& v) : value(v) {}  // NOLINT(google-explicit-constructor): a constant has tangent 0
   constexpr Dual(const T& v, const T& t) : value(v), tangent(t) {}
   template <class A>
-    requires(std::is_arithmetic_v<A> && !std::same_as<A, T>)
-  constexpr Dual(A constant) : value(static_cast<T>(constant)) {}  // NOLINT(google-explicit-constructor)
+  requires(std::is_arithmetic_v<A> && !std::same_as<A, T>) constexpr Dual(A constant)
+      : value(static_cast<T>(constant)) {}  // NOLINT(google-explicit-constructor)
 
   friend Dual operator+(const Dual& a) { return a; }
   friend Dual operator-(const Dual& a) { return {-a.value, -a.tangent}; }

@@ -19,9 +19,9 @@ struct LogisticProblem {
   std::size_t features = 0;
   std::size_t classes = 2;
   bool bias = false;
-  Vector x;                 // [examples][features]
-  std::vector<int> labels;  // [examples], 0 … classes − 1
-  Vector weights;           // [examples]; empty: all 1
+  Vector x{};                 // [examples][features]
+  std::vector<int> labels{};  // [examples], 0 … classes − 1
+  Vector weights{};           // [examples]; empty: all 1
   long double l2 = 0;
 
   std::size_t regularised() const { return classes * features; }
@@ -36,7 +36,8 @@ struct LogisticProblem {
 };
 
 inline void check(const LogisticProblem& problem, std::size_t parameters) {
-  if (problem.examples == 0 || problem.classes < 2) throw std::invalid_argument("oracle: empty, or fewer than 2 classes");
+  if (problem.examples == 0 || problem.classes < 2)
+    throw std::invalid_argument("oracle: empty, or fewer than 2 classes");
   if (problem.x.size() != problem.examples * problem.features || problem.labels.size() != problem.examples)
     throw std::invalid_argument("oracle: x or labels have the wrong size");
   if (!problem.weights.empty() && problem.weights.size() != problem.examples)
@@ -220,14 +221,14 @@ inline LogisticProblem without(LogisticProblem problem, const std::vector<std::s
 }
 
 struct Trained {
-  Vector params;
+  Vector params{};
   long double gradient_norm = 0;
   int iterations = 0;
 };
 
 /// Newton's method with backtracking from `start` (empty: 0) until ‖∇R‖ ≤ tolerance. With a bias (or l2 = 0) the
 /// Hessian is singular along equal shifts of all classes, where R is flat: a shift of 1e-10 of its mean diagonal makes
-/// the step unique, and from 0 it leaves the sum over the classes at 0, to rounding.
+/// the step unique, and a start at 0 keeps the sum over the classes near 0.
 inline Trained train(const LogisticProblem& problem, Vector start = {}, long double tolerance = 1e-15L,
                      int max_iterations = 200) {
   if (start.empty()) start.assign(problem.parameters(), 0);

@@ -1,0 +1,175 @@
+// loss, gradient, hvp, tangent, perturb, solve: arrays in, arrays out, so that any outside tool can check the engine.
+
+#include <clout/engine/conjugate_gradient.hpp>
+#include <clout/engine/direct_solver.hpp>
+#include <clout/host/cli/output.hpp>
+#include <clout/host/cli/problem.hpp>
+#include <clout/host/cli/solvers.hpp>
+#include <clout/host/cli/verbs.hpp>
+#include <clout/host/io/atomic_file.hpp>
+
+namespace clout::cli {
+namespace {
+
+// Per-example results that are on the device at once.
+constexpr Index kExampleBlock = 1024;
+
+using Facts = nlohmann::ordered_json;
+
+template <class T>
+void run_loss(const Invocation& call) {
+  check_writable(call.options.out);
+  Problem problem(call.options, call.command_line);
+  LogisticRegression<T>& objective = problem.objective<T>();
+  const Index n = objective.examples();
+  Buffer<T> losses(problem.device(), n);
+  objective.losses(losses.view(n, 1));
+  const std::vector<T> host = losses.to_host();
+  double mean = 0;
+  for (Index i = 0; i < n; ++i)
+    mean += objective.example_weight(i) * static_cast<double>(host[static_cast<std::size_t>(i)]);
+  write_array<T>(call.options, problem.manifest(), {n}, host);
+  print_facts(call.options, Facts{{"examples", n},
+                                  {"mean_loss", mean / objective.total_weight()},
+                                  {"written", call.options.out}});
+}
+
+template <class T>
+void run_gradient(const Invocation& call) {
+  check_writable(call.options.out);
+  Problem problem(call.options, call.command_line);
+  LogisticRegression<T>& objective = problem.objective<T>();
+  const Index n = objective.examples(), p = objective.parameters();
+  Buffer<T> gradient(problem.device(), p);
+  objective.gradient(gradient.view(1, p));
+  const double norm = row_norms<T>(problem.device(), gradient.view(1, p))[0];
+  if (!call.options.per_example) {
+    write_array<T>(call.options, problem.manifest(), {p}, gradient.to_host());
+  } else {
+    std::vector<T> all(static_cast<std::size_t>(n * p));
+    Buffer<T> block(problem.device(), std::min(n, kExampleBlock) * p);
+    std::vector<Index> rows;
+    for (Index first = 0; first < n; first += kExampleBlock) {
+      rows.clear();
+      for (Index i = first; i < std::min(n, first + kExampleBlock); ++i) rows.push_back(i);
+      const Index count = static_cast<Index>(rows.size());
+      objective.example_gradients(rows, block.view(count, p));
+      block.download(std::span(all).subspan(static_cast<std::size_t>(first * p), static_cast<std::size_t>(count * p)));
+    }
+    write_array<T>(call.options, problem.manifest(), {n, p}, all);
+  }
+  print_facts(call.options,
+              Facts{{"parameters", p}, {"gradient_norm", norm}, {"written", call.options.out}});
+}
+
+template <class T>
+void run_hvp(const Invocation& call) {
+  check_writable(call.options.out);
+  Problem problem(call.options, call.command_line);
+  Index k = 0;
+  const Buffer<T> vectors = problem.load_vectors<T>(k);
+  LogisticRegression<T>& objective = problem.objective<T>();
+  const Index p = objective.parameters();
+  Buffer<T> products(problem.device(), k * p);
+  HessianOperator<T>(objective, call.options.damping).apply(vectors.view(k, p), products.view(k, p));
+  write_array<T>(call.options, problem.manifest(), {k, p}, products.to_host());
+  print_facts(call.options, Facts{{"vectors", k},
+                                  {"parameters", p},
+                                  {"damping", call.options.damping},
+                                  {"written", call.options.out}});
+}
+
+template <class T>
+void run_tangent(const Invocation& call) {
+  check_writable(call.options.out);
+  Problem problem(call.options, call.command_line);
+  Index k = 0;
+  const Buffer<T> vectors = problem.load_vectors<T>(k);
+  LogisticRegression<T>& objective = problem.objective<T>();
+  const Index n = objective.examples(), p = objective.parameters();
+  Buffer<T> tangents(problem.device(), n * k);
+  objective.loss_tangents(vectors.view(k, p), 0, tangents.view(n, k));
+  write_array<T>(call.options, problem.manifest(), {n, k}, tangents.to_host());
+  print_facts(call.options, Facts{{"examples", n}, {"vectors", k}, {"written", call.options.out}});
+}
+
+template <class T>
+void run_perturb(const Invocation& call) {
+  check_writable(call.options.out);
+  Problem problem(call.options, call.command_line);
+  Index k = 0;
+  const Buffer<T> vectors = problem.load_vectors<T>(k);
+  LogisticRegression<T>& objective = problem.objective<T>();
+  const Index n = objective.examples(), p = objective.parameters(), d = objective.input_size();
+  Buffer<T> gradients(problem.device(), k * n * d);
+  objective.input_gradients(vectors.view(k, p), 0, n, gradients.view(k, n * d));
+  std::vector<Index> shape = problem.input_shape();
+  shape.insert(shape.begin(), k);
+  write_array<T>(call.options, problem.manifest(), shape, gradients.to_host());
+  print_facts(call.options, Facts{{"examples", n}, {"vectors", k}, {"written", call.options.out}});
+}
+
+template <class T>
+void run_solve(const Invocation& call) {
+  check_writable(call.options.out);
+  Problem problem(call.options, call.command_line);
+  Index k = 0;
+  const Buffer<double> right_hand_sides = problem.load_vectors<double>(k);
+  const Index p = problem.parameters();
+  const std::unique_ptr<Solver> solver = make_solver<T>(problem);
+  Buffer<double> solutions(problem.device(), k * p);
+  const SolveReport report = solver->solve(right_hand_sides.view(k, p), solutions.view(k, p));
+  settle(call.options, report);
+  const std::vector<double> host = solutions.to_host();
+  write_array<T>(call.options, problem.manifest(), {k, p}, std::vector<T>(host.begin(), host.end()));
+  io::write_file(call.options.out + ".report.json", to_json(report).dump(2) + "\n");
+  Facts facts = to_json(report);
+  if (!call.options.json) facts.erase("columns");
+  facts["written"] = call.options.out;
+  print_facts(call.options, facts);
+}
+
+const char* const kCommon = " --model logistic --classes 10 --l2 0.01 --x x.npy --y y.npy --params params.npy";
+
+}  // namespace
+
+void add_engine_verbs(CLI::App& app, Options& o, Run& chosen) {
+  const auto verb = [&](const char* name, const char* what, const std::string& rest, Run run) -> CLI::App& {
+    CLI::App& sub = add_verb(app, name, what, "clout " + std::string(name) + kCommon + rest, std::move(run), chosen);
+    add_common(sub, o);
+    add_model(sub, o);
+    add_data(sub, o, true);
+    return sub;
+  };
+  CLI::App& loss = verb("loss", "per-example losses, without regulariser: [n]", " --out loss.npy", in_precision([]<class T>(const Invocation& call) { run_loss<T>(call); }));
+  add_out(loss, o, "the .npy file to write");
+
+  CLI::App& gradient = verb("gradient", "gradient of the objective, regulariser included: [p]", " --out g.npy",
+                            in_precision([]<class T>(const Invocation& call) { run_gradient<T>(call); }));
+  gradient.add_flag("--per-example", o.per_example, "every example's own, without regulariser: [n][p]");
+  add_out(gradient, o, "the .npy file to write");
+
+  CLI::App& hvp = verb("hvp", "exact Hessian-vector products (H + damping I)V: [k][p]",
+                       " --vectors v.npy --damping 0 --out hv.npy", in_precision([]<class T>(const Invocation& call) { run_hvp<T>(call); }));
+  add_vectors(hvp, o);
+  hvp.add_option("--damping", o.damping, "added to the Hessian's diagonal")->check(CLI::NonNegativeNumber);
+  add_out(hvp, o, "the .npy file to write");
+
+  CLI::App& tangent = verb("tangent", "tangents of the per-example losses, v.grad l_i: [n][k]",
+                           " --vectors v.npy --out t.npy", in_precision([]<class T>(const Invocation& call) { run_tangent<T>(call); }));
+  add_vectors(tangent, o);
+  add_out(tangent, o, "the .npy file to write");
+
+  CLI::App& perturb = verb("perturb", "input gradients grad_x (v.grad_theta l_i): [k][n][d]",
+                           " --vectors v.npy --out dx.npy", in_precision([]<class T>(const Invocation& call) { run_perturb<T>(call); }));
+  add_vectors(perturb, o);
+  add_out(perturb, o, "the .npy file to write");
+
+  CLI::App& solve = verb("solve", "solutions of (H + damping I)s = v with true residuals: [k][p] and a report",
+                         " --vectors v.npy --solver cg --tolerance 1e-10 --out s.npy", in_precision([]<class T>(const Invocation& call) { run_solve<T>(call); }));
+  add_vectors(solve, o);
+  add_solver(solve, o);
+  add_out(solve, o, "the .npy file to write; its report goes to FILE.report.json");
+}
+
+}  // namespace clout::cli

@@ -1,0 +1,180 @@
+// train, influence: jobs that end in a folder of results.
+
+#include <algorithm>
+#include <clout/engine/influence.hpp>
+#include <clout/engine/training.hpp>
+#include <clout/host/cli/output.hpp>
+#include <clout/host/cli/problem.hpp>
+#include <clout/host/cli/retrain.hpp>
+#include <clout/host/cli/solvers.hpp>
+#include <clout/host/cli/verbs.hpp>
+#include <clout/host/io/atomic_file.hpp>
+#include <numeric>
+
+namespace clout::cli {
+namespace {
+
+using Facts = nlohmann::ordered_json;
+
+template <class T>
+void run_train(const Invocation& call) {
+  const std::filesystem::path folder = output_folder(call.options);
+  Problem problem(call.options, call.command_line);
+  std::vector<double> theta(static_cast<std::size_t>(problem.parameters()));
+  if (!call.options.params.empty()) theta = problem.theta();
+  LogisticRegression<double>& exact = problem.objective<double>();
+  const TrainingReport report = train<T>(exact, problem.objective<T>(), theta,
+                                         {.tolerance = call.options.tolerance}, problem.progress());
+  if (!report.converged) {
+    const std::string line = "train: gradient norm " + number_text(report.gradient_norm, 3) + " after " +
+                             std::to_string(report.steps.size()) + " Newton steps, tolerance " +
+                             number_text(call.options.tolerance, 3) + ": raise --l2 or --tolerance";
+    if (!call.options.allow_uncertified) throw NotCertified(line + " (nothing was written; --allow-uncertified would)");
+    warn("not certified: " + line);
+  }
+  Facts steps = Facts::array();
+  for (const TrainingStep& step : report.steps)
+    steps.push_back({{"objective", step.objective},
+                     {"gradient_norm", step.gradient_norm},
+                     {"step_length", step.step_length},
+                     {"hessian_products", step.products}});
+  Facts facts{{"converged", report.converged},
+              {"gradient_norm", report.gradient_norm},
+              {"objective", report.objective},
+              {"parameters", problem.parameters()},
+              {"newton_steps", report.steps.size()},
+              {"hessian_products", report.products},
+              {"seconds", report.seconds}};
+  io::write_npy(folder / "params.npy", {problem.parameters()}, std::span<const T>(std::vector<T>(theta.begin(), theta.end())));
+  Facts all = facts;
+  all["steps"] = steps;
+  io::write_file(folder / "train.json", all.dump(2) + "\n");
+  problem.manifest().write(folder / "manifest.json");
+  facts["written"] = folder.string();
+  print_facts(call.options, facts);
+}
+
+/// The most helpful and most harmful training points of every test point.
+std::string top_csv(const std::vector<double>& scores, std::span<const Index> tests, Index n, Index top,
+                    const std::vector<std::int32_t>& labels) {
+  std::string text = "test_index,kind,rank,train_index,label,loss_change_if_removed\n";
+  std::vector<Index> order(static_cast<std::size_t>(n));
+  const auto keep = static_cast<std::ptrdiff_t>(std::min(top, n));
+  for (std::size_t t = 0; t < tests.size(); ++t) {
+    const double* score = scores.data() + static_cast<Index>(t) * n;
+    for (const bool helpful : {true, false}) {
+      std::iota(order.begin(), order.end(), Index{0});
+      std::partial_sort(order.begin(), order.begin() + keep, order.end(), [&](Index a, Index b) {
+        if (score[a] != score[b]) return helpful ? score[a] > score[b] : score[a] < score[b];
+        return a < b;
+      });
+      for (std::ptrdiff_t rank = 0; rank < keep; ++rank) {
+        const Index i = order[static_cast<std::size_t>(rank)];
+        if (helpful ? score[i] <= 0 : score[i] >= 0) break;
+        text += std::to_string(tests[t]) + (helpful ? ",helpful," : ",harmful,") + std::to_string(rank + 1) + "," +
+                std::to_string(i) + "," + std::to_string(labels[static_cast<std::size_t>(i)]) + "," +
+                number_text(score[i], 17) + "\n";
+      }
+    }
+  }
+  return text;
+}
+
+template <class T>
+void run_self_influence(const Invocation& call, Problem& problem, const std::filesystem::path& folder) {
+  const std::unique_ptr<Solver> solver = make_solver<T>(problem);
+  std::vector<Index> rows(static_cast<std::size_t>(problem.data().examples()));
+  std::iota(rows.begin(), rows.end(), Index{0});
+  const SelfInfluence result = self_influence(problem.objective<double>(), *solver, rows, problem.progress());
+  settle(call.options, result.report);
+  io::write_npy(folder / "self_influence.npy", {problem.data().examples()},
+                std::span<const T>(std::vector<T>(result.values.begin(), result.values.end())));
+  io::write_file(folder / "report.json", to_json(result.report).dump(2) + "\n");
+  problem.manifest().write(folder / "manifest.json");
+  print_facts(call.options, Facts{{"examples", problem.data().examples()},
+                                  {"solver", result.report.solver},
+                                  {"max_relative_residual", result.report.max_relative_residual()},
+                                  {"seconds", result.report.seconds},
+                                  {"written", folder.string()}});
+}
+
+template <class T>
+void run_influence(const Invocation& call) {
+  const std::filesystem::path folder = output_folder(call.options);
+  Problem problem(call.options, call.command_line);
+  if (call.options.self) return run_self_influence<T>(call, problem, folder);
+
+  Problem::Tests tests = problem.load_tests();
+  const std::unique_ptr<Solver> solver = make_solver<T>(problem);
+  Influence<T> influence(problem.objective<T>(), *tests.objective, *solver, problem.theta());
+  std::vector<Index> all(tests.rows.size());
+  std::iota(all.begin(), all.end(), Index{0});
+  const auto result = influence.scores(all, problem.progress());
+  settle(call.options, result.report);
+
+  const Index n = problem.data().examples(), m = static_cast<Index>(tests.rows.size());
+  io::write_npy(folder / "scores.npy", {m, n},
+                std::span<const T>(std::vector<T>(result.values.begin(), result.values.end())));
+  io::write_file(folder / "top.csv",
+                 top_csv(result.values, tests.rows, n, call.options.top, problem.data().host_labels()));
+  io::write_file(folder / "report.json", to_json(result.report).dump(2) + "\n");
+  problem.manifest().write(folder / "manifest.json");
+  print_facts(call.options, Facts{{"test_examples", m},
+                                  {"training_examples", n},
+                                  {"solver", result.report.solver},
+                                  {"max_relative_residual", result.report.max_relative_residual()},
+                                  {"seconds", result.report.seconds},
+                                  {"written", folder.string()}});
+}
+
+}  // namespace
+
+void add_job_verbs(CLI::App& app, Options& o, Run& chosen) {
+  const std::string model = " --model logistic --classes 10 --l2 0.01 --x x.npy --y y.npy";
+  CLI::App& training =
+      add_verb(app, "train", "fits to a gradient norm (double): params.npy and train.json in a folder",
+               "clout train" + model + " --tolerance 1e-10 --out fit",
+               in_precision([]<class T>(const Invocation& call) { run_train<T>(call); }), chosen);
+  add_common(training, o);
+  add_model(training, o);
+  add_data(training, o, false);
+  training.add_option("--params", o.params, "where to start: .npy [p] (default: zero)");
+  training.add_option("--tolerance", o.tolerance, "on the gradient norm")->check(CLI::PositiveNumber)->capture_default_str();
+  training.add_flag("--allow-uncertified", o.allow_uncertified, "write results that did not converge, too");
+  add_out(training, o, "the folder to write into");
+
+  CLI::App& influence = add_verb(
+      app, "influence", "predicted change of each test loss when a training point is removed: scores.npy and top.csv",
+      "clout influence" + model + " --params fit/params.npy --test-x tx.npy --test-y ty.npy --out scores",
+      in_precision([]<class T>(const Invocation& call) { run_influence<T>(call); }), chosen);
+  add_common(influence, o);
+  add_model(influence, o);
+  add_data(influence, o, true);
+  add_tests(influence, o);
+  add_solver(influence, o);
+  influence.add_flag("--self", o.self, "self-influence of every training point instead: self_influence.npy");
+  influence.add_option("--top", o.top, "points of each kind in top.csv")->check(CLI::PositiveNumber)->capture_default_str();
+  add_out(influence, o, "the folder to write into");
+
+  CLI::App& retraining = add_verb(
+      app, "retrain", "exact leave-one-out or leave-group-out retraining beside the prediction: loo.csv",
+      "clout retrain" + model + " --params fit/params.npy --test-x tx.npy --test-y ty.npy --indices i.npy --out loo",
+      in_precision([]<class T>(const Invocation& call) { run_retrain<T>(call); }), chosen);
+  add_common(retraining, o);
+  add_model(retraining, o);
+  add_data(retraining, o, true);
+  add_tests(retraining, o);
+  CLI::Option* indices = retraining.add_option("--indices", o.indices, "training rows to leave out, one a model: .npy [m]");
+  CLI::Option* all = retraining.add_flag("--all", o.all, "leave out every training row in turn");
+  CLI::Option* groups = retraining.add_option("--groups", o.groups, "sets of rows to leave out: .json, lists of indices");
+  indices->excludes(all)->excludes(groups);
+  all->excludes(groups);
+  retraining.add_option("--tolerance", o.tolerance, "on every retrained model's gradient norm")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  retraining.add_flag("--resume", o.resume, "go on with the unfinished work in --out");
+  retraining.add_flag("--allow-uncertified", o.allow_uncertified, "write results that did not converge, too");
+  add_out(retraining, o, "the folder to write into");
+}
+
+}  // namespace clout::cli

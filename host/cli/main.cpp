@@ -1,0 +1,66 @@
+// The program `clout`: one line in, one exit code out (cli.md).
+
+#include <clout/host/cli/output.hpp>
+#include <clout/host/cli/verbs.hpp>
+#include <clout/host/progress.hpp>
+#include <clout/kernels/error.hpp>
+#include <cstdio>
+#include <new>
+
+namespace clout::cli {
+
+CLI::App& add_verb(CLI::App& app, const std::string& name, const std::string& what, const std::string& example,
+                   Run run, Run& chosen) {
+  CLI::App& sub = *app.add_subcommand(name, what);
+  sub.footer("Example:\n  " + example);
+  sub.callback([run = std::move(run), &chosen] { chosen = run; });
+  return sub;
+}
+
+namespace {
+
+/// Messages are one line, whatever they were made from.
+int fail(Fault fault, std::string message) {
+  for (char& c : message)
+    if (c == '\n') c = ' ';
+  std::fprintf(stderr, "clout: %s\n", message.c_str());
+  return static_cast<int>(fault);
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("clout: which training points made the model predict this, and what would happen without them?");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", std::string("clout ") + CLOUT_VERSION);
+  Invocation call;
+  call.command_line.assign(argv, argv + argc);
+  Run chosen;
+  add_info(app, call.options, chosen);
+  add_engine_verbs(app, call.options, chosen);
+  add_job_verbs(app, call.options, chosen);
+  add_reproduce(app, call.options, chosen);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& request) {  // --help, --version
+    return app.exit(request);
+  } catch (const CLI::ParseError& error) {
+    return fail(Fault::input, std::string(error.what()) + " (clout --help, clout VERB --help)");
+  }
+  catch_interrupts();
+  try {
+    chosen(call);
+    return 0;
+  } catch (const InternalError& error) {
+    return fail(Fault::internal, std::string("internal error (a bug: please report): ") + error.what());
+  } catch (const Error& error) {
+    return fail(error.fault(), error.what());
+  } catch (const std::bad_alloc&) {
+    return fail(Fault::device, "out of memory on the host; a smaller request, or a machine with more memory");
+  } catch (const std::exception& error) {
+    return fail(Fault::internal, std::string("internal error (a bug: please report): ") + error.what());
+  }
+}
+
+}  // namespace
+}  // namespace clout::cli
+
+int main(int argc, char** argv) { return clout::cli::run(argc, argv); }

@@ -1,0 +1,84 @@
+#include <clout/host/cli/options.hpp>
+#include <clout/kernels/error.hpp>
+#include <cmath>
+#include <limits>
+
+namespace clout::cli {
+
+void add_common(CLI::App& app, Options& o) {
+  app.add_option("--device", o.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
+  app.add_option("--precision", o.precision, "double or single")
+      ->check(CLI::IsMember({"double", "single"}))
+      ->capture_default_str();
+  app.add_option("--threads", o.threads, "CPU threads (0: all cores)")->check(CLI::NonNegativeNumber);
+  app.add_option("--memory-limit", o.memory_limit, "most device memory to use, such as 8G");
+  app.add_option("--seed", o.seed, "of everything drawn at random")->capture_default_str();
+  app.add_flag("--quiet", o.quiet, "no table on standard output");
+  app.add_flag("--json", o.json, "the results' facts as one JSON object on standard output");
+  app.add_flag_callback("--progress", [&o] { o.progress = true; }, "show progress even where there is no terminal");
+  app.add_flag_callback("--no-progress", [&o] { o.progress = false; }, "show no progress");
+}
+
+void add_model(CLI::App& app, Options& o) {
+  app.add_option("--model", o.model, "logistic")->check(CLI::IsMember({"logistic"}))->capture_default_str();
+  app.add_option("--classes", o.classes, "number of classes K")->required()->check(CLI::Range(2, 1'000'000));
+  app.add_flag("--bias", o.bias, "with a bias per class (never regularised)");
+  app.add_option("--l2", o.l2, "lambda of the regulariser (lambda/2)||weights||^2")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+}
+
+void add_data(CLI::App& app, Options& o, bool with_params) {
+  app.add_option("--x", o.x, "examples: .npy [n][d] or images [n][C][H][W]; uint8 is divided by 255")->required();
+  app.add_option("--y", o.y, "labels: .npy [n], integers 0..K-1")->required();
+  app.add_option("--weights", o.weights, "example weights: .npy [n], not negative");
+  if (with_params) app.add_option("--params", o.params, "parameters: .npy [p], PyTorch's order")->required();
+}
+
+void add_vectors(CLI::App& app, Options& o) {
+  app.add_option("--vectors", o.vectors, "vectors: .npy [k][p]")->required();
+}
+
+void add_solver(CLI::App& app, Options& o) {
+  app.add_option("--solver", o.solver, "cg or direct")->check(CLI::IsMember({"cg", "direct"}))->capture_default_str();
+  app.add_option("--damping", o.damping, "added to the Hessian's diagonal; the same in every solver")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--tolerance", o.tolerance, "on the true relative residual, in double")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--max-iterations", o.max_iterations, "of cg")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_flag("--allow-uncertified", o.allow_uncertified, "write results that could not be certified, too");
+}
+
+void add_tests(CLI::App& app, Options& o) {
+  app.add_option("--test-x", o.test_x, "test examples, as --x");
+  app.add_option("--test-y", o.test_y, "test labels, as --y");
+  app.add_option("--test-index", o.test_index, "rows of the test examples (without --test-x: of the training examples)")
+      ->delimiter(',');
+}
+
+void add_out(CLI::App& app, Options& o, const std::string& what) {
+  app.add_option("--out", o.out, what)->required();
+}
+
+std::size_t parse_bytes(const std::string& text) {
+  const auto bad = [&] { return InvalidInput("--memory-limit " + text + ": expected a size such as 8G, 500M or 1048576"); };
+  std::size_t used = 0;
+  double value = 0;
+  try {
+    value = std::stod(text, &used);
+  } catch (const std::exception&) {
+    throw bad();
+  }
+  const std::string unit = text.substr(used);
+  double factor = 0;
+  if (unit.empty() || unit == "B") factor = 1;
+  else if (unit == "K" || unit == "KiB") factor = 1024.0;
+  else if (unit == "M" || unit == "MiB") factor = 1024.0 * 1024;
+  else if (unit == "G" || unit == "GiB") factor = 1024.0 * 1024 * 1024;
+  if (factor == 0 || !std::isfinite(value) || value <= 0 || value * factor > 1e18) throw bad();
+  return static_cast<std::size_t>(value * factor);
+}
+
+}  // namespace clout::cli

@@ -1,0 +1,56 @@
+#pragma once
+// What the command line says, as plain values.
+
+#include <CLI/CLI.hpp>
+#include <clout/kernels/matrix_view.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace clout::cli {
+
+/// Every verb's options in one place, so that a flag means the same in all of them (cli.md).
+struct Options {
+  // Everywhere.
+  std::string device = "auto", precision = "double", memory_limit;
+  int threads = 0;
+  std::uint64_t seed = 0;
+  bool quiet = false, json = false, allow_uncertified = false;
+  std::optional<bool> progress;
+
+  // The model and its data.
+  std::string model = "logistic";
+  Index classes = 0, features = 0;
+  bool bias = false;
+  double l2 = 0;
+  std::string x, y, params, weights, vectors, out;
+
+  // Solving, training, asking.
+  std::string solver = "cg";
+  double damping = 0, tolerance = 1e-10;
+  Index max_iterations = 10'000, top = 10;
+  std::string test_x, test_y;
+  std::vector<Index> test_index;
+  bool per_example = false, self = false;
+
+  // Retraining and reproducing.
+  std::string indices, groups, data;
+  bool all = false, resume = false, quick = false;
+  std::string figure, panel;
+
+  bool is_single() const { return precision == "single"; }
+};
+
+void add_common(CLI::App& app, Options& options);
+void add_model(CLI::App& app, Options& options);
+void add_data(CLI::App& app, Options& options, bool with_params);
+void add_vectors(CLI::App& app, Options& options);
+void add_solver(CLI::App& app, Options& options);
+void add_tests(CLI::App& app, Options& options);
+/// --out: a file or a folder, as `what` says.
+void add_out(CLI::App& app, Options& options, const std::string& what);
+
+/// "8G", "500M", "1024" → bytes. Throws InvalidInput.
+std::size_t parse_bytes(const std::string& text);
+
+}  // namespace clout::cli

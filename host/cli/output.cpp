@@ -1,0 +1,85 @@
+#include <clout/host/cli/output.hpp>
+#include <clout/host/io/atomic_file.hpp>
+#include <clout/host/io/npy.hpp>
+#include <cmath>
+#include <cstdio>
+
+namespace clout::cli {
+
+std::string number_text(double value, int digits) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*g", digits, value);
+  return text;
+}
+
+void warn(const std::string& message) { std::fprintf(stderr, "clout: warning: %s\n", message.c_str()); }
+
+void print_facts(const Options& options, const nlohmann::ordered_json& facts) {
+  if (options.json) {
+    std::printf("%s\n", facts.dump(2).c_str());
+    return;
+  }
+  if (options.quiet) return;
+  std::size_t width = 0;
+  for (const auto& [key, value] : facts.items()) width = std::max(width, key.size());
+  for (const auto& [key, value] : facts.items()) {
+    if (value.is_structured()) continue;  // lists and objects are for --json and the files
+    std::string text = value.is_string() ? value.get<std::string>()
+                       : value.is_number_float() ? number_text(value.get<double>(), 8)
+                                                 : value.dump();
+    std::string label = key;
+    for (char& c : label)
+      if (c == '_') c = ' ';
+    std::printf("%-*s  %s\n", static_cast<int>(width), label.c_str(), text.c_str());
+  }
+}
+
+nlohmann::ordered_json to_json(const SolveReport& report) {
+  // JSON has no NaN or infinity: what is not known is null.
+  const auto number = [](double value) { return std::isfinite(value) ? nlohmann::ordered_json(value) : nullptr; };
+  nlohmann::ordered_json columns = nlohmann::ordered_json::array();
+  for (const ColumnReport& column : report.columns)
+    columns.push_back({{"status", to_string(column.status)},
+                       {"iterations", column.iterations},
+                       {"refinements", column.refinements},
+                       {"relative_residual", number(column.relative_residual)},
+                       {"effective_damping", report.damping},
+                       {"smallest_rayleigh", number(column.smallest_rayleigh)},
+                       {"smallest_eigenvalue", number(column.smallest_eigenvalue)},
+                       {"largest_eigenvalue", number(column.largest_eigenvalue)}});
+  return {{"solver", report.solver},
+          {"tolerance", report.tolerance},
+          {"effective_damping", report.damping},
+          {"certified", report.certified()},
+          {"max_relative_residual", number(report.max_relative_residual())},
+          {"hessian_products", report.products},
+          {"certifying_products", report.certifying_products},
+          {"seconds", report.seconds},
+          {"columns", std::move(columns)}};
+}
+
+void settle(const Options& options, const SolveReport& report) {
+  if (report.certified()) return;
+  const std::string line = report.solver + ": " + report.first_failure();
+  if (!options.allow_uncertified) throw NotCertified(line + " (nothing was written; --allow-uncertified would)");
+  warn("not certified: " + line);
+}
+
+std::filesystem::path output_folder(const Options& options) {
+  const std::filesystem::path folder(options.out);
+  io::make_output_directory(folder);
+  return folder;
+}
+
+void check_writable(const std::filesystem::path& path) { const io::AtomicFile probe(path); }
+
+template <class T>
+void write_array(const Options& options, io::Manifest& manifest, const std::vector<Index>& shape,
+                 std::span<const T> values) {
+  io::write_npy(options.out, shape, values);
+  manifest.write(io::manifest_beside(options.out));
+}
+template void write_array(const Options&, io::Manifest&, const std::vector<Index>&, std::span<const float>);
+template void write_array(const Options&, io::Manifest&, const std::vector<Index>&, std::span<const double>);
+
+}  // namespace clout::cli

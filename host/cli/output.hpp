@@ -1,0 +1,39 @@
+#pragma once
+// What a verb says and writes when it is done.
+
+#include <clout/engine/solve_report.hpp>
+#include <clout/host/cli/options.hpp>
+#include <clout/host/io/manifest.hpp>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <span>
+
+namespace clout::cli {
+
+/// The facts of a result: one short table on standard output, or with --json one object and nothing else.
+void print_facts(const Options& options, const nlohmann::ordered_json& facts);
+
+/// A solve's report: counts, and one entry per right-hand side.
+nlohmann::ordered_json to_json(const SolveReport& report);
+
+/// Throws NotCertified unless the report is certified or --allow-uncertified is given; then it warns.
+void settle(const Options& options, const SolveReport& report);
+
+/// A fresh result folder, or InvalidInput.
+std::filesystem::path output_folder(const Options& options);
+
+/// Checks early, before anything is computed, that `path` can be written later.
+void check_writable(const std::filesystem::path& path);
+
+/// Writes an array file and its manifest.
+template <class T>
+void write_array(const Options& options, io::Manifest& manifest, const std::vector<Index>& shape,
+                 std::span<const T> values);
+
+/// %.{digits}g
+std::string number_text(double value, int digits = 6);
+
+/// A line on standard error.
+void warn(const std::string& message);
+
+}  // namespace clout::cli

@@ -1,0 +1,245 @@
+#include <clout/engine/training.hpp>
+#include <clout/host/cli/problem.hpp>
+#include <clout/host/io/npz.hpp>
+#include <limits>
+
+namespace clout::cli {
+namespace {
+
+/// Runs `action`, putting `name` before the message of bad input.
+template <class Action>
+auto naming(const std::string& name, Action&& action) {
+  try {
+    return action();
+  } catch (const InvalidInput& error) {
+    throw InvalidInput(name + ": " + error.what());
+  }
+}
+
+std::string elements(Index count, const char* what) { return std::to_string(count) + " " + what; }
+
+}  // namespace
+
+std::unique_ptr<Device> open_device(const Options& options) {
+  std::unique_ptr<Device> device = make_device(options.device, options.threads);
+  if (!options.memory_limit.empty()) device->set_memory_limit(parse_bytes(options.memory_limit));
+  return device;
+}
+
+io::NpyArray read_array(const std::string& path, const std::string& name) {
+  return path.ends_with(".npz") ? io::read_npz(path, name) : io::read_npy(path);
+}
+
+std::vector<double> read_numbers(const std::string& path, const std::string& name, std::vector<Index>& shape) {
+  const io::NpyArray array = read_array(path, name);
+  shape = array.shape();
+  io::require_finite(array, path);
+  std::vector<double> numbers(array.size());
+  if (array.holds<double>()) {
+    const auto values = array.values<double>();
+    numbers.assign(values.begin(), values.end());
+  } else if (array.holds<float>()) {
+    const auto values = array.values<float>();
+    numbers.assign(values.begin(), values.end());
+  } else {
+    throw InvalidInput(path + ": dtype " + std::string(io::dtype_name(array.dtype())) +
+                       "; expected float64 or float32");
+  }
+  return numbers;
+}
+
+std::vector<Index> read_integers(const std::string& path, const std::string& name) {
+  const io::NpyArray array = read_array(path, name);
+  if (array.rank() != 1) throw InvalidInput(path + ": shape " + io::shape_text(array.shape()) + "; expected [count]");
+  const auto widened = [](const auto values) { return std::vector<Index>(values.begin(), values.end()); };
+  if (array.holds<std::int64_t>()) return widened(array.values<std::int64_t>());
+  if (array.holds<std::int32_t>()) return widened(array.values<std::int32_t>());
+  if (array.holds<std::uint8_t>()) return widened(array.values<std::uint8_t>());
+  throw InvalidInput(path + ": dtype " + std::string(io::dtype_name(array.dtype())) +
+                     "; expected integers (int64, int32 or uint8)");
+}
+
+io::Manifest make_manifest(const Options& options, const std::vector<std::string>& command_line,
+                           const Device& device) {
+  const DeviceInfo info = device.info();
+  io::Manifest::Run run{.version = CLOUT_VERSION,
+                        .command_line = command_line,
+                        .seed = options.seed,
+                        .device = info.name,
+                        .precision = options.precision,
+                        .cpu = info.model,
+                        .libraries = {{"linear algebra", info.libraries}}};
+  io::Manifest manifest(std::move(run));
+  manifest.set("threads", info.threads);
+  return manifest;
+}
+
+Problem::Problem(const Options& options, const std::vector<std::string>& command_line)
+    : options_(options),
+      device_(open_device(options)),
+      manifest_(make_manifest(options, command_line, *device_)),
+      progress_(options.quiet && !options.progress ? std::optional(false) : options.progress) {
+  examples_ = read_examples(options.x, "x", options.y, "y");
+  input_shape_ = examples_.shape;
+  data_ = std::make_unique<Dataset<double>>(to_dataset(examples_, {}, options.x));
+  if (!options.weights.empty()) {
+    std::vector<Index> shape;
+    const std::vector<double> weights = read_numbers(options.weights, "weights", shape);
+    add_input(options.weights);
+    if (shape.size() != 1)
+      throw InvalidInput(options.weights + ": shape " + io::shape_text(shape) + "; expected [" +
+                         std::to_string(data_->examples()) + "]");
+    data_ = std::make_unique<Dataset<double>>(
+        naming(options.weights, [&] { return data_->with_weights(weights); }));
+  }
+  const bool tests_are_training_rows = options.test_x.empty() && !options.test_index.empty();
+  if (!tests_are_training_rows) examples_.x = io::NpyArray();  // the device holds it now
+  if (!options.params.empty()) load_parameters();
+}
+
+void Problem::add_input(const std::string& path) { manifest_.add_input(path); }
+
+Problem::Examples Problem::read_examples(const std::string& x, const std::string& x_name, const std::string& y,
+                                         const std::string& y_name) {
+  Examples examples;
+  examples.x = read_array(x, x_name);
+  add_input(x);
+  examples.shape = examples.x.shape();
+  if (examples.shape.size() < 2 || examples.shape.size() > 4)
+    throw InvalidInput(x + ": shape " + io::shape_text(examples.shape) + "; expected [n][d], [n][H][W] or [n][C][H][W]");
+  if (examples.x.size() == 0)
+    throw InvalidInput(x + ": shape " + io::shape_text(examples.shape) + " has no elements; expected at least one example with one feature");
+  if (examples.shape.size() == 3) examples.shape.insert(examples.shape.begin() + 1, 1);
+  if (examples.x.holds<std::int32_t>() || examples.x.holds<std::int64_t>())
+    throw InvalidInput(x + ": dtype " + std::string(io::dtype_name(examples.x.dtype())) +
+                       "; expected float64, float32, or uint8 (which is divided by 255)");
+  io::require_finite(examples.x, x);
+
+  const std::vector<Index> labels = read_integers(y, y_name);
+  add_input(y);
+  if (static_cast<Index>(labels.size()) != examples.shape[0])
+    throw InvalidInput(y + ": " + elements(static_cast<Index>(labels.size()), "labels") + " for " +
+                       elements(examples.shape[0], "examples") + " in " + x + "; expected as many");
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    if (labels[i] < 0 || labels[i] >= options_.classes)
+      throw InvalidInput(y + ": label " + std::to_string(labels[i]) + " at [" + std::to_string(i) + "]; expected 0 to " +
+                         std::to_string(options_.classes - 1) + " (--classes " + std::to_string(options_.classes) + ")");
+    examples.labels.push_back(static_cast<std::int32_t>(labels[i]));
+  }
+  return examples;
+}
+
+Dataset<double> Problem::to_dataset(const Examples& examples, std::span<const Index> rows, const std::string& name) {
+  Index d = 1;
+  for (std::size_t axis = 1; axis < examples.shape.size(); ++axis) d *= examples.shape[axis];
+  const auto chosen = [&]<class V>(std::span<const V> all) {
+    std::vector<V> some;
+    for (const Index row : rows) some.insert(some.end(), all.begin() + row * d, all.begin() + (row + 1) * d);
+    return some;
+  };
+  std::vector<std::int32_t> labels;
+  for (const Index row : rows) labels.push_back(examples.labels[static_cast<std::size_t>(row)]);
+  if (rows.empty()) labels = examples.labels;
+  return naming(name, [&] {
+    if (examples.x.holds<std::uint8_t>()) {
+      const auto all = examples.x.values<std::uint8_t>();
+      if (rows.empty()) return Dataset<double>::from_bytes(*device_, all, labels, d, options_.classes);
+      return Dataset<double>::from_bytes(*device_, chosen(all), labels, d, options_.classes);
+    }
+    if (examples.x.holds<double>()) {
+      const auto all = examples.x.values<double>();
+      if (rows.empty()) return Dataset<double>::from_values(*device_, all, labels, d, options_.classes);
+      return Dataset<double>::from_values(*device_, chosen(all), labels, d, options_.classes);
+    }
+    const auto narrow = examples.x.values<float>();
+    const std::vector<double> all(narrow.begin(), narrow.end());
+    return Dataset<double>::from_values(*device_, rows.empty() ? all : chosen(std::span<const double>(all)), labels, d,
+                                        options_.classes);
+  });
+}
+
+void Problem::load_parameters() {
+  std::vector<Index> shape;
+  std::vector<double> theta = read_numbers(options_.params, "params", shape);
+  add_input(options_.params);
+  if (shape.size() != 1 || shape[0] != parameters())
+    throw InvalidInput(options_.params + ": shape " + io::shape_text(shape) + "; expected [" +
+                       std::to_string(parameters()) + "]: weight [" + std::to_string(data_->classes()) + "][" +
+                       std::to_string(data_->features()) + "]" +
+                       (options_.bias ? ", then bias [" + std::to_string(data_->classes()) + "]" : ", no bias"));
+  set_parameters(std::move(theta));
+}
+
+void Problem::set_parameters(std::vector<double> theta) {
+  theta_ = std::move(theta);
+  if (exact_) move_to<double>(*exact_, *exact_, theta_);
+  if (single_) {
+    const std::vector<float> rounded(theta_.begin(), theta_.end());
+    const Buffer<float> on_device(*device_, std::span<const float>(rounded));
+    single_->set_parameters(on_device.view(1, parameters()));
+  }
+}
+
+template <>
+LogisticRegression<double>& Problem::objective<double>() {
+  if (!exact_) {
+    exact_ = std::make_unique<LogisticRegression<double>>(*data_, options_.bias, options_.l2);
+    if (!theta_.empty()) set_parameters(theta_);
+  }
+  return *exact_;
+}
+
+template <>
+LogisticRegression<float>& Problem::objective<float>() {
+  if (!single_) {
+    single_ = std::make_unique<LogisticRegression<float>>(data_->as<float>(), options_.bias, options_.l2);
+    if (!theta_.empty()) set_parameters(theta_);
+  }
+  return *single_;
+}
+
+Problem::Tests Problem::load_tests() {
+  if (options_.test_x.empty() != options_.test_y.empty())
+    throw InvalidInput("--test-x and --test-y: only one is given; expected both");
+  if (options_.test_x.empty() && options_.test_index.empty())
+    throw InvalidInput("test examples: none are named; expected --test-x and --test-y, or --test-index");
+  Examples other;
+  if (!options_.test_x.empty()) {
+    other = read_examples(options_.test_x, "test_x", options_.test_y, "test_y");
+    if (!std::equal(other.shape.begin() + 1, other.shape.end(), input_shape_.begin() + 1, input_shape_.end()))
+      throw InvalidInput(options_.test_x + ": examples of shape " + io::shape_text(std::span(other.shape).subspan(1)) +
+                         "; expected " + io::shape_text(std::span(input_shape_).subspan(1)) + " as in " + options_.x);
+  }
+  const Examples& examples = options_.test_x.empty() ? examples_ : other;
+  Tests tests;
+  tests.rows = options_.test_index;
+  if (tests.rows.empty())
+    for (Index i = 0; i < examples.shape[0]; ++i) tests.rows.push_back(i);
+  for (const Index row : tests.rows)
+    if (row < 0 || row >= examples.shape[0])
+      throw InvalidInput("--test-index " + std::to_string(row) + " is out of range; expected 0 to " +
+                         std::to_string(examples.shape[0] - 1));
+  // No regulariser on the test side (math.md, Conventions).
+  tests.objective = std::make_unique<LogisticRegression<double>>(
+      to_dataset(examples, tests.rows, options_.test_x.empty() ? options_.x : options_.test_x), options_.bias, 0.0);
+  const Buffer<double> theta(*device_, std::span<const double>(theta_));
+  tests.objective->set_parameters(theta.view(1, parameters()));
+  return tests;
+}
+
+template <class T>
+Buffer<T> Problem::load_vectors(Index& k) {
+  std::vector<Index> shape;
+  const std::vector<double> numbers = read_numbers(options_.vectors, "vectors", shape);
+  add_input(options_.vectors);
+  if (shape.size() != 2 || shape[1] != parameters() || shape[0] == 0)
+    throw InvalidInput(options_.vectors + ": shape " + io::shape_text(shape) + "; expected [k][" +
+                       std::to_string(parameters()) + "] with k at least 1");
+  k = shape[0];
+  const std::vector<T> rounded(numbers.begin(), numbers.end());
+  return Buffer<T>(*device_, std::span<const T>(rounded));
+}
+template Buffer<float> Problem::load_vectors<float>(Index&);
+template Buffer<double> Problem::load_vectors<double>(Index&);
+
+}  // namespace clout::cli

@@ -1,0 +1,84 @@
+#pragma once
+// What a verb works on: device, data, model at θ, read and checked from the files that the options name.
+
+#include <clout/host/cli/options.hpp>
+#include <clout/host/io/manifest.hpp>
+#include <clout/host/io/npy.hpp>
+#include <clout/host/progress.hpp>
+#include <clout/models/logistic_regression.hpp>
+#include <memory>
+
+namespace clout::cli {
+
+/// The device that --device, --threads and --memory-limit ask for.
+std::unique_ptr<Device> open_device(const Options& options);
+
+/// An array of the file `path` (.npy, or .npz: the member named `name`); InvalidInput names the file.
+io::NpyArray read_array(const std::string& path, const std::string& name);
+/// The same as double, finite. Integer arrays are refused.
+std::vector<double> read_numbers(const std::string& path, const std::string& name, std::vector<Index>& shape);
+/// Integers of any supported width, [count].
+std::vector<Index> read_integers(const std::string& path, const std::string& name);
+
+/// Training data and test data of one model, and the manifest of the run that uses them.
+class Problem {
+ public:
+  /// Reads --x, --y, --weights and, where given, --params, and moves there.
+  Problem(const Options& options, const std::vector<std::string>& command_line);
+
+  Device& device() { return *device_; }
+  const Options& options() const { return options_; }
+  io::Manifest& manifest() { return manifest_; }
+  const Progress& progress() const { return progress_.callback(); }
+
+  const Dataset<double>& data() const { return *data_; }
+  /// Shape of x as given, with a channel added to [n][H][W].
+  const std::vector<Index>& input_shape() const { return input_shape_; }
+  Index parameters() const { return LinearShape{data_->features(), data_->classes(), options_.bias}.parameters(); }
+
+  void set_parameters(std::vector<double> theta);
+  const std::vector<double>& theta() const { return theta_; }
+
+  /// The objective in precision T at θ; made when first asked for.
+  template <class T>
+  LogisticRegression<T>& objective();
+
+  /// Rows of the test data that the options choose, as a data set of their own, with the rows' numbers.
+  struct Tests {
+    std::unique_ptr<LogisticRegression<double>> objective;
+    std::vector<Index> rows;
+  };
+  Tests load_tests();
+
+  /// [k][p] of --vectors in precision T on the device.
+  template <class T>
+  Buffer<T> load_vectors(Index& k);
+
+ private:
+  struct Examples {
+    std::vector<Index> shape;
+    io::NpyArray x;
+    std::vector<std::int32_t> labels;
+  };
+  Examples read_examples(const std::string& x, const std::string& x_name, const std::string& y,
+                         const std::string& y_name);
+  Dataset<double> to_dataset(const Examples& examples, std::span<const Index> rows, const std::string& name);
+  void add_input(const std::string& path);
+  void load_parameters();
+
+  Options options_;
+  std::unique_ptr<Device> device_;
+  io::Manifest manifest_;
+  ProgressBar progress_;
+  std::vector<Index> input_shape_;
+  Examples examples_;
+  std::unique_ptr<Dataset<double>> data_;
+  std::vector<double> theta_;
+  std::unique_ptr<LogisticRegression<double>> exact_;
+  std::unique_ptr<LogisticRegression<float>> single_;
+};
+
+/// The manifest's facts about this machine and build.
+io::Manifest make_manifest(const Options& options, const std::vector<std::string>& command_line, const Device& device);
+
+}  // namespace clout::cli

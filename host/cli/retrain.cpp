@@ -1,0 +1,176 @@
+#include <clout/engine/influence.hpp>
+#include <clout/host/cli/output.hpp>
+#include <clout/host/cli/retrain.hpp>
+#include <clout/host/cli/solvers.hpp>
+#include <clout/host/io/atomic_file.hpp>
+#include <clout/host/io/sha256.hpp>
+#include <clout/host/logistic_retrain.hpp>
+#include <clout/host/statistics.hpp>
+#include <fstream>
+#include <numeric>
+
+namespace clout::cli {
+namespace {
+
+using Facts = nlohmann::ordered_json;
+using Groups = std::vector<std::vector<Index>>;
+
+// Above this many pairs loo.csv gives way to arrays (cli.md).
+constexpr Index kMostCsvPairs = 1'000'000;
+// θ̂ whose gradient is larger than this is no minimum, and influence leaves that out.
+constexpr double kStationary = 1e-6;
+
+Groups groups_from_json(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) throw InvalidInput(path + ": cannot be read; expected a JSON list of lists of training indices");
+  try {
+    return nlohmann::json::parse(file).get<Groups>();
+  } catch (const nlohmann::json::exception& error) {
+    throw InvalidInput(path + ": " + error.what() + "; expected a JSON list of lists of training indices");
+  }
+}
+
+/// The sets of rows that the options name, checked against n examples.
+Groups requested_groups(const Options& o, Index n) {
+  Groups groups;
+  std::string source = o.all ? "--all" : o.groups.empty() ? o.indices : o.groups;
+  if (source.empty()) throw InvalidInput("retrain: nothing to leave out is named; expected --indices, --all or --groups");
+  if (o.all) {
+    for (Index i = 0; i < n; ++i) groups.push_back({i});
+  } else if (!o.groups.empty()) {
+    groups = groups_from_json(o.groups);
+  } else {
+    for (const Index i : read_integers(o.indices, "indices")) groups.push_back({i});
+  }
+  if (groups.empty()) throw InvalidInput(source + ": is empty; expected at least one index");
+  for (const auto& group : groups) {
+    if (group.empty()) throw InvalidInput(source + ": has an empty set; expected at least one index in each");
+    for (const Index i : group)
+      if (i < 0 || i >= n)
+        throw InvalidInput(source + ": index " + std::to_string(i) + " is out of range; expected 0 to " +
+                           std::to_string(n - 1));
+  }
+  return groups;
+}
+
+/// Everything that changes the retrained models' bits.
+std::string fingerprint(const Options& o, const io::Manifest& manifest, const DeviceInfo& device, Index block) {
+  const Facts all = manifest.to_json();
+  Facts facts{{"verb", "retrain"},       {"inputs", all["inputs"]},       {"bias", o.bias},
+              {"classes", o.classes},    {"l2", o.l2},                    {"test_index", o.test_index},
+              {"all", o.all},            {"precision", o.precision},      {"tolerance", o.tolerance},
+              {"block", block},          {"device", device.name + ", " + device.model}};
+  return facts.dump();
+}
+
+/// Predicted change of each test loss for each set: [groups][tests]. Sums of the members' scores.
+template <class T>
+std::vector<double> predictions(Influence<T>& influence, const Groups& groups, Index tests, Index n,
+                                const Options& options, const Progress& progress) {
+  std::vector<double> predicted(groups.size() * static_cast<std::size_t>(tests));
+  constexpr Index kBlock = 32;
+  for (Index first = 0; first < tests; first += kBlock) {
+    std::vector<Index> rows;
+    for (Index t = first; t < std::min(tests, first + kBlock); ++t) rows.push_back(t);
+    const auto scores = influence.scores(rows);
+    settle(options, scores.report);
+    for (std::size_t g = 0; g < groups.size(); ++g)
+      for (std::size_t t = 0; t < rows.size(); ++t) {
+        double sum = 0;
+        for (const Index i : groups[g]) sum += scores.values[t * static_cast<std::size_t>(n) + static_cast<std::size_t>(i)];
+        predicted[g * static_cast<std::size_t>(tests) + static_cast<std::size_t>(first) + t] = sum;
+      }
+    if (progress) progress("predict", static_cast<double>(first + kBlock), static_cast<double>(tests));
+  }
+  return predicted;
+}
+
+std::string loo_csv(const Groups& groups, bool by_group, const std::vector<std::int32_t>& labels,
+                    std::span<const Index> tests, const std::vector<RetrainedModel>& models,
+                    const std::vector<double>& predicted) {
+  std::string text = by_group ? "rank,group,size,test_index,predicted,actual,gradient_norm,iterations\n"
+                              : "rank,train_index,label,test_index,predicted,actual,gradient_norm,iterations\n";
+  for (std::size_t g = 0; g < groups.size(); ++g)
+    for (std::size_t t = 0; t < tests.size(); ++t) {
+      const auto who = by_group ? std::to_string(g) + "," + std::to_string(groups[g].size())
+                                : std::to_string(groups[g][0]) + "," +
+                                      std::to_string(labels[static_cast<std::size_t>(groups[g][0])]);
+      text += std::to_string(g + 1) + "," + who + "," + std::to_string(tests[t]) + "," +
+              number_text(predicted[g * tests.size() + t], 17) + "," + number_text(models[g].loss_change[t], 17) + "," +
+              number_text(models[g].gradient_norm, 6) + "," + std::to_string(models[g].iterations) + "\n";
+    }
+  return text;
+}
+
+}  // namespace
+
+template <class T>
+void run_retrain(const Invocation& call) {
+  const Options& o = call.options;
+  const std::filesystem::path folder = output_folder(o);
+  Problem problem(o, call.command_line);
+  Problem::Tests tests = problem.load_tests();
+  const Index n = problem.data().examples(), m = static_cast<Index>(tests.rows.size()), p = problem.parameters();
+  const Groups groups = requested_groups(o, n);
+  for (const std::string& path : {o.indices, o.groups})
+    if (!path.empty()) problem.manifest().add_input(path);
+
+  LogisticRegression<double>& exact = problem.objective<double>();
+  Buffer<double> gradient(problem.device(), p);
+  exact.gradient(gradient.view(1, p));
+  const double start_norm = row_norms<double>(problem.device(), gradient.view(1, p))[0];
+  if (!(start_norm <= kStationary))
+    warn(o.params + ": gradient norm " + number_text(start_norm, 3) +
+         " is not that of a minimum; predictions leave that out (clout train fits)");
+
+  LeaveOneOutOptions options{.tolerance = o.tolerance};
+  io::Journal journal = io::Journal::open(
+      folder / "retrain.journal", fingerprint(o, problem.manifest(), problem.device().info(), options.block), o.resume);
+  const auto factor = make_factor<T>(problem, 0.0);
+  const auto solver = make_direct_solver<T>(factor, exact, 0.0, 1e-10, problem.progress());
+  Influence<T> influence(problem.objective<T>(), *tests.objective, *solver, problem.theta());
+  const std::vector<double> predicted = predictions(influence, groups, m, n, o, problem.progress());
+
+  LeaveOneOut<T> leave_one_out(exact, problem.objective<T>(), *tests.objective, *factor, problem.theta(),
+                               logistic_retrain<T>(problem.data(), o.bias, o.l2, o.tolerance), options);
+  const std::vector<RetrainedModel> models = leave_one_out.run(groups, &journal, problem.progress());
+
+  double worst = 0;
+  for (const RetrainedModel& model : models)
+    worst = std::isnan(model.gradient_norm) ? model.gradient_norm : std::max(worst, model.gradient_norm);
+  if (!(worst <= o.tolerance)) {
+    const std::string line = "retrain: a retrained model's gradient norm is " + number_text(worst, 3) + ", tolerance " +
+                             number_text(o.tolerance, 3) + ": raise --tolerance, or use --precision double";
+    if (!o.allow_uncertified) throw NotCertified(line + " (no results were written; --allow-uncertified would)");
+    warn("not certified: " + line);
+  }
+  std::vector<double> actual;
+  for (const RetrainedModel& model : models)
+    actual.insert(actual.end(), model.loss_change.begin(), model.loss_change.end());
+  const Index count = static_cast<Index>(groups.size());
+  if (count * m <= kMostCsvPairs) {
+    io::write_file(folder / "loo.csv", loo_csv(groups, !o.groups.empty(), problem.data().host_labels(), tests.rows,
+                                               models, predicted));
+  } else {
+    io::write_npy(folder / "actual.npy", {count, m}, std::span<const double>(actual));
+    io::write_npy(folder / "predicted.npy", {count, m}, std::span<const double>(predicted));
+  }
+  Facts facts{{"models", count}, {"test_examples", m}, {"max_gradient_norm", worst}, {"tolerance", o.tolerance},
+              {"start_gradient_norm", start_norm}};
+  if (count * m > 1) {
+    const Agreement agree = agreement(predicted, actual);
+    facts["pearson"] = agree.pearson;
+    facts["spearman"] = agree.spearman;
+    facts["slope"] = agree.slope;
+  }
+  io::write_file(folder / "summary.json", facts.dump(2) + "\n");
+  problem.manifest().write(folder / "manifest.json");
+  journal.finish();
+  facts["written"] = folder.string();
+  print_facts(o, facts);
+}
+
+template void run_retrain<float>(const Invocation&);
+template void run_retrain<double>(const Invocation&);
+
+}  // namespace clout::cli

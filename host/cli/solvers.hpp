@@ -1,0 +1,32 @@
+#pragma once
+// The solver that the options ask for.
+
+#include <clout/engine/conjugate_gradient.hpp>
+#include <clout/engine/direct_solver.hpp>
+#include <clout/host/cli/problem.hpp>
+
+namespace clout::cli {
+
+/// Largest model whose explicit Hessian is assembled (cli.md).
+constexpr Index kMostDirectParameters = 20'000;
+
+template <class T>
+std::shared_ptr<const HessianFactor<T>> make_factor(Problem& problem, double damping) {
+  require(problem.parameters() <= kMostDirectParameters,
+          "an explicit Hessian of " + std::to_string(problem.parameters()) + " parameters; expected at most " +
+              std::to_string(kMostDirectParameters) + " (--solver cg has no such limit)");
+  return std::make_shared<HessianFactor<T>>(problem.objective<T>(), damping, problem.progress());
+}
+
+/// --solver, in working precision T, certified in double to --tolerance.
+template <class T>
+std::unique_ptr<Solver> make_solver(Problem& problem) {
+  const Options& o = problem.options();
+  if (o.solver == "direct")
+    return make_direct_solver<T>(make_factor<T>(problem, o.damping), problem.objective<double>(), o.damping,
+                                 o.tolerance, problem.progress());
+  return make_conjugate_gradient<T>(problem.objective<T>(), problem.objective<double>(), o.damping, o.tolerance,
+                                    o.max_iterations, problem.progress());
+}
+
+}  // namespace clout::cli

@@ -1,0 +1,132 @@
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <clout/host/io/atomic_file.hpp>
+#include <clout/kernels/error.hpp>
+#include <random>
+#include <system_error>
+
+namespace clout::io {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kGatherBytes = std::size_t{1} << 16;
+constexpr mode_t kOwnerGroupOthers = 0666;  // cut by the umask, as for any file a program makes
+constexpr int kTries = 100;
+
+/// A name in the same folder (a rename between file systems would copy), hidden, and short whatever the target's name.
+fs::path temporary_name(const fs::path& target) {
+  static std::atomic<unsigned> counter{0};
+  const std::string stem = target.filename().string().substr(0, 100);
+  return target.parent_path() /
+         fmt::format(".{}.{}-{}-{:08x}.tmp", stem, ::getpid(), counter.fetch_add(1), std::random_device{}());
+}
+
+/// Where the bytes shall lie: the end of the links, so that a link in a results folder stays one.
+fs::path follow_links(const fs::path& path) {
+  std::error_code ignored;
+  if (!fs::is_symlink(path, ignored)) return path;
+  const fs::path target = fs::canonical(path, ignored);
+  return target.empty() ? path : target;
+}
+
+}  // namespace
+
+AtomicFile::AtomicFile(const fs::path& path) : label_(display(path)), target_(follow_links(path)) {
+  std::error_code ignored;
+  const fs::file_status status = fs::status(target_, ignored);
+  if (target_.filename().empty() || fs::is_directory(status)) {
+    fail(label_, "is a directory; expected the name of a file to write");
+  }
+  // A rename onto /dev/null would replace the device.
+  if (fs::exists(status) && !fs::is_regular_file(status)) {
+    fail(label_, "is there and is not a regular file; expected the name of a file to write");
+  }
+  for (int tries = 0; !descriptor_.is_open(); ++tries) {
+    temporary_ = temporary_name(target_);
+    descriptor_ = Descriptor(::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kOwnerGroupOthers));
+    if (descriptor_.is_open() || (errno == EEXIST && tries < kTries)) continue;
+    const int error = errno;
+    temporary_.clear();
+    fail(label_,
+         fmt::format("cannot be written ({}); expected a folder that exists and can be written to", reason(error)));
+  }
+  pending_.reserve(kGatherBytes);
+}
+
+AtomicFile::~AtomicFile() { discard(); }
+
+void AtomicFile::write(std::span<const std::byte> bytes) {
+  ensure(descriptor_.is_open(), "AtomicFile written to after its end");
+  if (pending_.size() + bytes.size() <= kGatherBytes) {
+    pending_.insert(pending_.end(), bytes.begin(), bytes.end());
+    return;
+  }
+  flush();
+  if (const int error = write_all(descriptor_, bytes); error != 0) give_up(error);
+}
+
+void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+
+void AtomicFile::commit() {
+  ensure(descriptor_.is_open(), "AtomicFile committed after its end");
+  flush();
+  // EINVAL: a file system that has nothing to sync.
+  if (::fsync(descriptor_.get()) != 0 && errno != EINVAL) give_up(errno);
+  if (const int error = descriptor_.close(); error != 0) give_up(error);
+  if (::rename(temporary_.c_str(), target_.c_str()) != 0) give_up(errno);
+  temporary_.clear();
+  sync_folder(target_.parent_path());
+}
+
+void AtomicFile::flush() {
+  if (const int error = write_all(descriptor_, pending_); error != 0) give_up(error);
+  pending_.clear();
+}
+
+void AtomicFile::give_up(int error) {
+  discard();
+  fail(label_,
+       fmt::format("cannot be written ({}); expected room for the whole file, nothing was left behind", reason(error)));
+}
+
+void AtomicFile::discard() noexcept {
+  descriptor_.close();
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+  temporary_.clear();
+}
+
+void write_file(const fs::path& path, std::string_view text) {
+  AtomicFile file(path);
+  file.write(text);
+  file.commit();
+}
+
+void make_output_directory(const fs::path& path) {
+  constexpr std::string_view kExpected = "a folder that results can be written to";
+  const std::string label = display(path);
+  if (path.empty()) fail("output folder", fmt::format("has no name; expected {}", kExpected));
+  std::error_code error;
+  if (fs::exists(path, error) && !fs::is_directory(path, error)) {
+    fail(label, fmt::format("is a file; expected {}", kExpected));
+  }
+  fs::create_directories(path, error);
+  if (error) fail(label, fmt::format("cannot be created ({}); expected {}", error.message(), kExpected));
+  const fs::path probe = temporary_name(path / "probe");
+  // One byte: a full disk often still takes an empty file.
+  Descriptor descriptor(::open(probe.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kOwnerGroupOthers));
+  const std::byte byte{};
+  int failure = descriptor.is_open() ? write_all(descriptor, {&byte, 1}) : errno;
+  if (const bool is_there = descriptor.is_open(); is_there) {
+    const int on_close = descriptor.close();
+    if (failure == 0) failure = on_close;
+    ::unlink(probe.c_str());
+  }
+  if (failure != 0) fail(label, fmt::format("cannot be written to ({}); expected {}", reason(failure), kExpected));
+}
+
+}  // namespace clout::io

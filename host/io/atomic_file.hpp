@@ -1,0 +1,50 @@
+#pragma once
+// Results appear whole or not at all: written beside their place, then renamed into it.
+
+#include <clout/host/io/file.hpp>
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace clout::io {
+
+/// A file being written. Until commit() returns, `path` is what it was before; without commit() nothing is left.
+/// A process that wants to survive a file-size limit (RLIMIT_FSIZE) must ignore SIGXFSZ.
+class AtomicFile {
+ public:
+  /// Opens a temporary file in the folder of `path` (of its target, where it is a symbolic link). Throws InvalidInput
+  /// where that folder does not exist or cannot be written to, and where `path` is there but is no regular file.
+  explicit AtomicFile(const std::filesystem::path& path);
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+  ~AtomicFile();
+
+  /// Appends. Throws InvalidInput where the bytes cannot be written (disk full, size limit); nothing is left then.
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text);
+
+  /// Everything to the disk, then the rename. Throws as write() does. To be called once, last.
+  void commit();
+
+ private:
+  [[noreturn]] void give_up(int error);
+  void flush();
+  void discard() noexcept;
+
+  std::string label_;
+  std::filesystem::path target_, temporary_;
+  Descriptor descriptor_;
+  std::vector<std::byte> pending_;
+};
+
+/// Writes a whole file of text.
+void write_file(const std::filesystem::path& path, std::string_view text);
+
+/// Creates `path` and its parents where they are missing, and makes sure that files can be written there (by writing
+/// one). Throws InvalidInput with the reason where not.
+void make_output_directory(const std::filesystem::path& path);
+
+}  // namespace clout::io

@@ -1,0 +1,62 @@
+#pragma once
+// Exact retraining without training examples, many models at once.
+
+#include <clout/engine/direct_solver.hpp>
+#include <clout/engine/training.hpp>
+#include <clout/host/io/journal.hpp>
+
+namespace clout {
+
+struct LeaveOneOutOptions {
+  double tolerance = 1e-10;  ///< on ‖∇R_j(θ_j)‖₂, from scratch in double
+  Index max_steps = 40;      ///< of the chord iteration, before a model is handed to Newton's method
+  Index block = 64;          ///< models side by side; part of the request: another width gives other bits
+};
+
+/// One model retrained without a set of examples.
+struct RetrainedModel {
+  double gradient_norm = 0;         ///< ‖∇R_j(θ_j)‖₂, recomputed from scratch in double
+  Index iterations = 0;             ///< steps taken
+  std::vector<double> loss_change;  ///< [m] test loss after − before, in double
+  std::vector<double> parameters;   ///< [p] θ_j; empty where it came from a journal
+};
+
+/// Retrains R_j, the mean over the examples that are left plus the same (λ/2)‖θ_reg‖², by chord steps in difference
+/// form: δ ← δ − F⁻¹ (W_j/W) ∇R_j(θ̂ + δ), F the factor of the Hessian at θ̂; the first step is the influence estimate.
+/// Products in precision T act on differences alone; the last evaluation is in double, from scratch, and decides.
+template <class T>
+class LeaveOneOut {
+ public:
+  /// Trains `theta` further on the data without `group`: for models on which the chord iteration does not converge.
+  using Retrain = std::function<TrainingReport(const std::vector<Index>& group, std::vector<double>& theta)>;
+
+  /// `exact` and `fast` are one objective at θ̂, `test` the same model at θ̂ on the test examples.
+  LeaveOneOut(Objective<double>& exact, Objective<T>& fast, Objective<double>& test, const HessianFactor<T>& factor,
+              std::vector<double> theta, Retrain retrain, LeaveOneOutOptions options = {});
+
+  /// All models, in fixed blocks numbered from the request; finished blocks are taken from and added to the journal.
+  std::vector<RetrainedModel> run(const std::vector<std::vector<Index>>& groups, io::Journal* journal,
+                                  const Progress& progress = {});
+
+  /// One block of at most options.block models, padded to it.
+  std::vector<RetrainedModel> retrain_block(std::vector<std::vector<Index>> groups);
+
+ private:
+  struct State;
+  void iterate(const Removals& removals, State& state, Index models);
+  void step(State& state);
+  void difference(const Removals& removals, State& state);
+  void verify(const Removals& removals, State& state);
+  void finish_by_newton(const Removals& removals, State& state, Index models, std::vector<RetrainedModel>& out);
+  std::vector<double> loss_changes(MatrixView<const double> parameters);
+
+  Objective<double>& exact_;
+  Objective<T>& fast_;
+  Objective<double>& test_;
+  const HessianFactor<T>& factor_;
+  std::vector<double> theta_;
+  Retrain retrain_;
+  LeaveOneOutOptions options_;
+};
+
+}  // namespace clout

@@ -1,0 +1,74 @@
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+
+#include <clout/host/reproduce/figure.hpp>
+#include <clout/kernels/error.hpp>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+extern char** environ;
+
+namespace clout::reproduce {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Runs a program and waits; its exit status, or -1 where it could not be started. `silent` hides what it says.
+int run_program(const std::vector<std::string>& words, bool silent) {
+  std::vector<char*> argv;
+  for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
+  argv.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  if (silent)
+    for (const int descriptor : {1, 2}) posix_spawn_file_actions_addopen(&actions, descriptor, "/dev/null", O_WRONLY, 0);
+  else
+    posix_spawn_file_actions_adddup2(&actions, 2, 1);  // standard output is the verb's own
+  pid_t child = 0;
+  const int failed = posix_spawnp(&child, argv[0], &actions, nullptr, argv.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  if (failed != 0) return -1;
+  int status = 0;
+  if (waitpid(child, &status, 0) != child || !WIFEXITED(status)) return -1;
+  return WEXITSTATUS(status);
+}
+
+/// The first Python that can draw; empty where none can.
+std::string find_python() {
+  std::vector<std::string> candidates;
+  if (const char* named = std::getenv("CLOUT_PYTHON"); named != nullptr && *named != '\0') candidates = {named};
+  else candidates = {"python3", "/usr/bin/python3"};
+  for (const std::string& python : candidates)
+    if (run_program({python, "-c", "import matplotlib, numpy"}, true) == 0) return python;
+  return {};
+}
+
+fs::path find_script(const std::string& name) {
+  std::vector<fs::path> folders{CLOUT_FIGURES_DIR};
+  std::error_code ignored;
+  const fs::path program = fs::read_symlink("/proc/self/exe", ignored);
+  if (!program.empty()) folders.push_back(program.parent_path().parent_path() / "share" / "clout" / "figures");
+  for (const fs::path& folder : folders)
+    if (fs::exists(folder / name, ignored)) return folder / name;
+  throw InvalidInput("figure script " + name + ": not found; expected in share/clout/figures beside the program");
+}
+
+}  // namespace
+
+void require_plotting() {
+  if (find_python().empty())
+    throw InvalidInput("figures: no python3 with matplotlib and numpy was found; expected Debian's python3-matplotlib, or "
+                       "CLOUT_PYTHON naming such a python3");
+}
+
+void draw_figure2_linear(const fs::path& folder) {
+  const int status = run_program({find_python(), find_script("figure2_linear.py").string(), "--loo", folder / "loo.csv",
+                                  "--random", folder / "loo_random.csv", "--summary", folder / "summary.json", "--out",
+                                  folder},
+                                 false);
+  ensure(status == 0, "the figure script failed with exit status " + std::to_string(status));
+}
+
+}  // namespace clout::reproduce

@@ -1,0 +1,37 @@
+#include <clout/kernels/cpu/entries.hpp>
+
+namespace clout::cpu {
+
+template <class T>
+const KernelTable<T>& table() {
+  static const KernelTable<T> filling{
+      .name = "cpu",
+      .linear_forward = linear_forward<T>,
+      .softmax_cross_entropy = softmax_cross_entropy<T>,
+      .softmax_tangent = softmax_tangent<T>,
+      .softmax_loss_tangent = softmax_loss_tangent<T>,
+      .example_gradients = example_gradients<T>,
+      .linear_input_gradient = linear_input_gradient<T>,
+      .linear_sweep = linear_sweep<T>,
+      .linear_sweep_scratch = linear_sweep_scratch<T>,
+      .softmax_hessian = softmax_hessian<T>,
+      .softmax_hessian_scratch = softmax_hessian_scratch<T>,
+      .combine = combine<T>,
+      .vector_dots = vector_dots<T>,
+      .to_double = to_double<T>,
+      .from_double = from_double<T>,
+      .add_regularizer = add_regularizer<T>,
+      .add_diagonal = add_diagonal<T>,
+      .cg_start = cg_start<T>,
+      .cg_advance = cg_advance<T>,
+      .cg_direct = cg_direct<T>,
+      .cholesky_factor = cholesky_factor<T>,
+      .cholesky_solve = cholesky_solve<T>,
+  };
+  return filling;
+}
+
+template const KernelTable<float>& table<float>();
+template const KernelTable<double>& table<double>();
+
+}  // namespace clout::cpu

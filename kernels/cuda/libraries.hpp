@@ -1,0 +1,97 @@
+#pragma once
+// The libraries behind the CUDA backend, and the only place that names their functions: cuBLAS and cuSOLVER, spoken to
+// in row-major shapes. Under simt the same headers are stand-ins with CPU bodies.
+
+#include <clout/kernels/error.hpp>
+#include <clout/kernels/matrix_view.hpp>
+#include <cublas_v2.h>
+#include <cuda_runtime.h>
+#include <cusolverDn.h>
+
+#include <limits>
+#include <source_location>
+
+namespace clout::cuda {
+
+/// Throws unless the call succeeded: OutOfMemory, DeviceUnavailable (no driver, no device) or InternalError.
+void check(cudaError_t error, std::source_location where = std::source_location::current());
+void check(cublasStatus_t status, std::source_location where = std::source_location::current());
+void check(cusolverStatus_t status, std::source_location where = std::source_location::current());
+
+/// The libraries count in int.
+inline int as_int(Index value, std::source_location where = std::source_location::current()) {
+  ensure(value >= 0 && value <= std::numeric_limits<int>::max(), "a size is beyond what cuBLAS and cuSOLVER count",
+         where);
+  return static_cast<int>(value);
+}
+
+// One name for both precisions; column-major, as the library has them.
+inline cublasStatus_t gemm(cublasHandle_t blas, cublasOperation_t ta, cublasOperation_t tb, int m, int n, int k,
+                           const float* alpha, const float* a, int lda, const float* b, int ldb, const float* beta,
+                           float* c, int ldc) {
+  return cublasSgemm(blas, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+}
+inline cublasStatus_t gemm(cublasHandle_t blas, cublasOperation_t ta, cublasOperation_t tb, int m, int n, int k,
+                           const double* alpha, const double* a, int lda, const double* b, int ldb, const double* beta,
+                           double* c, int ldc) {
+  return cublasDgemm(blas, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+}
+inline cublasStatus_t syrk(cublasHandle_t blas, cublasFillMode_t fill, cublasOperation_t t, int n, int k,
+                           const float* alpha, const float* a, int lda, const float* beta, float* c, int ldc) {
+  return cublasSsyrk(blas, fill, t, n, k, alpha, a, lda, beta, c, ldc);
+}
+inline cublasStatus_t syrk(cublasHandle_t blas, cublasFillMode_t fill, cublasOperation_t t, int n, int k,
+                           const double* alpha, const double* a, int lda, const double* beta, double* c, int ldc) {
+  return cublasDsyrk(blas, fill, t, n, k, alpha, a, lda, beta, c, ldc);
+}
+inline cusolverStatus_t potrf_scratch(cusolverDnHandle_t solver, cublasFillMode_t fill, int n, float* a, int lda,
+                                      int* elements) {
+  return cusolverDnSpotrf_bufferSize(solver, fill, n, a, lda, elements);
+}
+inline cusolverStatus_t potrf_scratch(cusolverDnHandle_t solver, cublasFillMode_t fill, int n, double* a, int lda,
+                                      int* elements) {
+  return cusolverDnDpotrf_bufferSize(solver, fill, n, a, lda, elements);
+}
+inline cusolverStatus_t potrf(cusolverDnHandle_t solver, cublasFillMode_t fill, int n, float* a, int lda,
+                              float* scratch, int elements, int* info) {
+  return cusolverDnSpotrf(solver, fill, n, a, lda, scratch, elements, info);
+}
+inline cusolverStatus_t potrf(cusolverDnHandle_t solver, cublasFillMode_t fill, int n, double* a, int lda,
+                              double* scratch, int elements, int* info) {
+  return cusolverDnDpotrf(solver, fill, n, a, lda, scratch, elements, info);
+}
+inline cusolverStatus_t potrs(cusolverDnHandle_t solver, cublasFillMode_t fill, int n, int k, const float* a, int lda,
+                              float* b, int ldb, int* info) {
+  return cusolverDnSpotrs(solver, fill, n, k, a, lda, b, ldb, info);
+}
+inline cusolverStatus_t potrs(cusolverDnHandle_t solver, cublasFillMode_t fill, int n, int k, const double* a, int lda,
+                              double* b, int ldb, int* info) {
+  return cusolverDnDpotrs(solver, fill, n, k, a, lda, b, ldb, info);
+}
+
+/// C ← A Bᵀ with A [m][l], B [n][l], C [m][n], all row-major.  2mnl flops.
+template <class T>
+void multiply_by_transposed(cublasHandle_t blas, MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c) {
+  const T one = 1, zero = 0;
+  check(gemm(blas, CUBLAS_OP_T, CUBLAS_OP_N, as_int(c.columns), as_int(c.rows), as_int(a.columns), &one, b.data,
+             as_int(b.stride), a.data, as_int(a.stride), &zero, c.data, as_int(c.stride)));
+}
+
+/// C ← Aᵀ B + (accumulate ? C : 0) with A [l][m], B [l][n], C [m][n], all row-major.  2mnl flops.
+template <class T>
+void multiply_transposed(cublasHandle_t blas, MatrixView<const T> a, MatrixView<const T> b, bool accumulate,
+                         MatrixView<T> c) {
+  const T one = 1, beta = accumulate ? T(1) : T(0);
+  check(gemm(blas, CUBLAS_OP_N, CUBLAS_OP_T, as_int(c.columns), as_int(c.rows), as_int(a.rows), &one, b.data,
+             as_int(b.stride), a.data, as_int(a.stride), &beta, c.data, as_int(c.stride)));
+}
+
+/// The upper triangle (row-major) of C ← AᵀA + (accumulate ? C : 0) with A [l][m], C [m][m].  m²l flops.
+template <class T>
+void gram_upper(cublasHandle_t blas, MatrixView<const T> a, bool accumulate, MatrixView<T> c) {
+  const T one = 1, beta = accumulate ? T(1) : T(0);
+  check(syrk(blas, CUBLAS_FILL_MODE_LOWER, CUBLAS_OP_N, as_int(c.rows), as_int(a.rows), &one, a.data,
+             as_int(a.stride), &beta, c.data, as_int(c.stride)));
+}
+
+}  // namespace clout::cuda

@@ -1,0 +1,105 @@
+// out_j = scale · Σᵢ wᵢ rᵢⱼ ⊗ (xᵢ, 1): X′ times W′, logits to residuals, residuals times X′.
+// With few (vector, class) pairs one fused kernel reads X once (fused_sweep.hpp); with many, matrix products by chunks
+// of rows.
+#include <clout/kernels/cuda/fused_sweep.hpp>
+
+namespace clout::cuda {
+
+// z ← w r for a chunk of rows, kLanes lanes to a pair (row, vector). About 5K flops and K exponentials at most; reads
+// 2K numbers, writes K. `z` is [rows of the chunk][k·K]; `first` is the chunk's first row.
+template <class T, int kLanes>
+__global__ void __launch_bounds__(kThreads) sweep_step_kernel(LinearSweep<T> op, Index first, MatrixView<T> z) {
+  const Index pair = thread_in_grid() / kLanes, vectors = op.vectors.rows;
+  const bool active = pair < z.rows * vectors;
+  const Index row = active ? pair / vectors : 0, j = active ? pair - row * vectors : 0;
+  const T weight = active && op.example_weights ? op.example_weights[first + row] : T(1);
+  residual_step<kLanes>(op, first + row, weight, active ? op.shape.classes : 0, Index{thread_in_block() % kLanes},
+                        z.row(row) + j * op.shape.classes);
+}
+
+// Zeros for the excluded entries that lie in the chunk: a warp each.
+template <class T>
+__global__ void __launch_bounds__(kThreads) leave_out_kernel(LinearSweep<T> op, Index first, MatrixView<T> z) {
+  const Index entry = thread_in_grid() / kWarpSize;
+  if (entry >= op.exclusions.count) return;
+  const Index row = op.exclusions.rows[entry] - first;
+  if (row < 0 || row >= z.rows) return;
+  T* residuals = z.row(row) + op.exclusions.vectors[entry] * op.shape.classes;
+  for (Index c = lane_in_warp(); c < op.shape.classes; c += kWarpSize) residuals[c] = 0;
+}
+
+namespace {
+
+/// The scratch of the products by chunks.
+template <class T>
+struct SweepScratch {
+  MatrixView<T> packed;  // [k·K][d (+ 1)]     W′, with X's scale
+  MatrixView<T> sums;    // [k·K][d (+ 1)]     G
+  MatrixView<T> z;       // [chunk][k·K]       logits, then residuals
+  MatrixView<T> x;       // [chunk][d (+ 1)]   X′, where it must be converted
+
+  std::size_t carve(const LinearSweep<T>& op, Carver carver) {
+    const Index pairs = pairs_of(op), columns = columns_with_bias(op.shape), stride = aligned_stride<T>(columns);
+    const Index rows = std::min(op.features.rows, kChunkRows);
+    packed = carver.matrix<T>(pairs, columns, stride);
+    sums = carver.matrix<T>(pairs, columns, stride);
+    z = carver.matrix<T>(rows, pairs, pairs);
+    x = carver.matrix<T>(rows, columns, stride);
+    return carver.used();
+  }
+};
+
+/// z ← w r for the chunk that begins at `first`.
+template <class T>
+void step_chunk(CudaDevice& device, const LinearSweep<T>& op, Index first, MatrixView<T> z) {
+  const Index pairs = z.rows * op.vectors.rows;
+  if (op.shape.classes <= kClassesPerLane)
+    launch(device, one_thread_each(pairs), sweep_step_kernel<T, 1>, op, first, z);
+  else
+    launch(device, one_thread_each(pairs * kWarpSize), sweep_step_kernel<T, kWarpSize>, op, first, z);
+  launch(device, one_thread_each(op.exclusions.count * kWarpSize), leave_out_kernel<T>, op, first, z);
+}
+
+/// By chunks: Z = X′ W′ᵀ, Z → R, G += Rᵀ X′.  4ndKk flops in matrix products.
+template <class T>
+void sweep_by_chunks(CudaDevice& device, const LinearSweep<T>& op) {
+  SweepScratch<T> scratch;
+  scratch.carve(op, Carver(op.scratch.data()));
+  auto stored = op.features;  // the scale is W′'s
+  stored.scale = 1;
+  pack_vectors(device, op.shape, op.features.scale, op.vectors, scratch.packed);
+  for (Index first = 0; first < op.features.rows; first += kChunkRows) {
+    const Index count = std::min(kChunkRows, op.features.rows - first);
+    const auto z = scratch.z.rows_from(0, count);
+    const auto x = stage_features<T>(device, stored.rows_from(first, count), op.shape.bias, nullptr, scratch.x);
+    multiply_by_transposed<T>(device.blas(), x, scratch.packed, z);
+    step_chunk(device, op, first, z);
+    multiply_transposed<T>(device.blas(), z, x, first > 0, scratch.sums);
+  }
+  unpack_vectors<T>(device, op.shape, op.scale * op.features.scale, op.scale, scratch.sums, op.out);
+}
+
+}  // namespace
+
+template <class T>
+void linear_sweep(Device& device, const LinearSweep<T>& op) {
+  auto& cuda = on_cuda(device);
+  if (pairs_of(op) == 0) return;
+  if (is_fused(cuda, op) || op.features.rows == 0)
+    fused_sweep(cuda, op);
+  else
+    sweep_by_chunks(cuda, op);
+}
+
+template <class T>
+std::size_t linear_sweep_scratch(const Device& device, const LinearSweep<T>& op) {
+  if (is_fused(static_cast<const CudaDevice&>(device), op)) return fused_sweep_scratch(op);
+  return SweepScratch<T>().carve(op, Carver());
+}
+
+template void linear_sweep(Device&, const LinearSweep<float>&);
+template void linear_sweep(Device&, const LinearSweep<double>&);
+template std::size_t linear_sweep_scratch(const Device&, const LinearSweep<float>&);
+template std::size_t linear_sweep_scratch(const Device&, const LinearSweep<double>&);
+
+}  // namespace clout::cuda

@@ -1,0 +1,71 @@
+#pragma once
+// What a sweep does between its two products: logits (or their tangents) become weighted residuals.
+
+#include <clout/kernels/cuda/reductions.hpp>
+#include <clout/kernels/operations.hpp>
+#include <limits>
+
+namespace clout::cuda {
+
+/// Whether (row, vector) is among the entries that are left out.  log₂(count) steps.
+__device__ inline bool is_excluded(const Exclusions& exclusions, Index row, Index vector) {
+  Index low = 0, high = exclusions.count;
+  while (low < high) {
+    const Index middle = (low + high) / 2;
+    const bool before = exclusions.rows[middle] < row ||
+                        (exclusions.rows[middle] == row && exclusions.vectors[middle] < vector);
+    (before ? low : high) = before ? middle + 1 : middle;
+  }
+  return low < exclusions.count && exclusions.rows[low] == row && exclusions.vectors[low] == vector;
+}
+
+/// r = softmax(z) − e_y
+template <int kLanes, class T>
+__device__ void gradient_step(Index label, T weight, Index classes, Index lane, T* z) {
+  T largest = -std::numeric_limits<T>::infinity(), sum = 0;
+  for (Index c = lane; c < classes; c += kLanes) largest = std::fmax(largest, z[c]);
+  largest = group_max<kLanes>(largest);
+  for (Index c = lane; c < classes; c += kLanes) {
+    z[c] = std::exp(z[c] - largest);
+    sum += z[c];
+  }
+  sum = group_sum<kLanes>(sum);
+  for (Index c = lane; c < classes; c += kLanes) z[c] = weight * (z[c] / sum - T(c == label ? 1 : 0));
+}
+
+/// r = p ∘ (z − (p·z)1)
+template <int kLanes, class T>
+__device__ void tangent_step(const T* p, T weight, Index classes, Index lane, T* z) {
+  T mean = 0;
+  for (Index c = lane; c < classes; c += kLanes) mean = std::fma(p[c], z[c], mean);
+  mean = group_sum<kLanes>(mean);
+  for (Index c = lane; c < classes; c += kLanes) z[c] = weight * p[c] * (z[c] - mean);
+}
+
+/// r = p ∘ (e − s)/(1 + s) with e = expm1(z), s = p·e
+template <int kLanes, class T>
+__device__ void difference_step(const T* p, T weight, Index classes, Index lane, T* z) {
+  T sum = 0;
+  for (Index c = lane; c < classes; c += kLanes) {
+    z[c] = std::expm1(z[c]);
+    sum = std::fma(p[c], z[c], sum);
+  }
+  sum = group_sum<kLanes>(sum);
+  for (Index c = lane; c < classes; c += kLanes) z[c] = weight * p[c] * ((z[c] - sum) / (1 + sum));
+}
+
+/// z ← weight · r for one row and one vector, K numbers in place, by kLanes lanes; `classes` is K, or 0 for lanes that
+/// have no row. Rows of weight 0 are written as zeros and not looked at. All 32 lanes of the warp take part.
+template <int kLanes, class T>
+__device__ void residual_step(const LinearSweep<T>& op, Index row, T weight, Index classes, Index lane, T* z) {
+  const Index live = weight == 0 ? 0 : classes;
+  if (op.step == SweepStep::gradient)
+    gradient_step<kLanes>(live > 0 ? op.labels[row] : -1, weight, live, lane, z);
+  else if (op.step == SweepStep::tangent)
+    tangent_step<kLanes>(op.probabilities.row(row), weight, live, lane, z);
+  else
+    difference_step<kLanes>(op.probabilities.row(row), weight, live, lane, z);
+  for (Index c = lane + live; c < classes; c += kLanes) z[c] = 0;
+}
+
+}  // namespace clout::cuda

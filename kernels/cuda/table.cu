@@ -1,0 +1,60 @@
+// The CUDA backend's table of kernels.
+#include <clout/kernels/cuda/cuda_device.hpp>
+
+namespace clout::cuda {
+
+// Defined, and instantiated for float and double, in the file of the operation's family.
+template <class T> void linear_forward(Device&, const LinearForward<T>&);
+template <class T> void softmax_cross_entropy(Device&, const SoftmaxCrossEntropy<T>&);
+template <class T> void softmax_tangent(Device&, const SoftmaxTangent<T>&);
+template <class T> void softmax_loss_tangent(Device&, const SoftmaxLossTangent<T>&);
+template <class T> void example_gradients(Device&, const ExampleGradients<T>&);
+template <class T> void linear_input_gradient(Device&, const LinearInputGradient<T>&);
+template <class T> void linear_sweep(Device&, const LinearSweep<T>&);
+template <class T> std::size_t linear_sweep_scratch(const Device&, const LinearSweep<T>&);
+template <class T> void softmax_hessian(Device&, const SoftmaxHessian<T>&);
+template <class T> std::size_t softmax_hessian_scratch(const Device&, const SoftmaxHessian<T>&);
+template <class T> void combine(Device&, const Combine<T>&);
+template <class T> void vector_dots(Device&, const VectorDots<T>&);
+template <class T> void to_double(Device&, const ToDouble<T>&);
+template <class T> void from_double(Device&, const FromDouble<T>&);
+template <class T> void add_regularizer(Device&, const AddRegularizer<T>&);
+template <class T> void add_diagonal(Device&, const AddDiagonal<T>&);
+template <class T> void cg_start(Device&, const ConjugateGradientState<T>&);
+template <class T> void cg_advance(Device&, const ConjugateGradientState<T>&);
+template <class T> void cg_direct(Device&, const ConjugateGradientState<T>&);
+template <class T> void cholesky_factor(Device&, const CholeskyFactor<T>&);
+template <class T> void cholesky_solve(Device&, const CholeskySolve<T>&);
+
+template <class T>
+const KernelTable<T>& kernel_table() {
+  static constexpr KernelTable<T> table{
+      .name = "cuda",
+      .linear_forward = linear_forward<T>,
+      .softmax_cross_entropy = softmax_cross_entropy<T>,
+      .softmax_tangent = softmax_tangent<T>,
+      .softmax_loss_tangent = softmax_loss_tangent<T>,
+      .example_gradients = example_gradients<T>,
+      .linear_input_gradient = linear_input_gradient<T>,
+      .linear_sweep = linear_sweep<T>,
+      .linear_sweep_scratch = linear_sweep_scratch<T>,
+      .softmax_hessian = softmax_hessian<T>,
+      .softmax_hessian_scratch = softmax_hessian_scratch<T>,
+      .combine = combine<T>,
+      .vector_dots = vector_dots<T>,
+      .to_double = to_double<T>,
+      .from_double = from_double<T>,
+      .add_regularizer = add_regularizer<T>,
+      .add_diagonal = add_diagonal<T>,
+      .cg_start = cg_start<T>,
+      .cg_advance = cg_advance<T>,
+      .cg_direct = cg_direct<T>,
+      .cholesky_factor = cholesky_factor<T>,
+      .cholesky_solve = cholesky_solve<T>,
+  };
+  return table;
+}
+template const KernelTable<float>& kernel_table();
+template const KernelTable<double>& kernel_table();
+
+}  // namespace clout::cuda

@@ -1,0 +1,205 @@
+// Results whole or not at all, under a full disk, a size limit, missing rights and odd targets.
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include <clout/host/io/atomic_file.hpp>
+#include <clout/host/io/npy.hpp>
+
+#include "support.hpp"
+
+namespace clout::io {
+namespace {
+
+using testing::expect_refused;
+using testing::message_of;
+using testing::read_bytes;
+using testing::succeeds_in_child;
+using testing::TemporaryFolder;
+using testing::write_bytes;
+namespace fs = std::filesystem;
+
+TEST(AtomicFile, AppearsOnCommitOnly) {
+  const TemporaryFolder folder;
+  const fs::path path = folder / "result";
+  {
+    AtomicFile file(path);
+    file.write("one ");
+    file.write(std::string(200000, 'x'));
+    file.write(" two");
+    EXPECT_FALSE(fs::exists(path));
+    file.commit();
+    EXPECT_EQ(read_bytes(path), "one " + std::string(200000, 'x') + " two");
+    EXPECT_THROW(file.write("more"), InternalError);
+  }
+  EXPECT_EQ(folder.entries(), 1u);
+}
+
+TEST(AtomicFile, LeavesTheOldFileWithoutCommit) {
+  const TemporaryFolder folder;
+  const fs::path path = folder / "result";
+  write_bytes(path, "old");
+  {
+    AtomicFile file(path);
+    file.write(std::string(200000, 'x'));
+  }
+  EXPECT_EQ(read_bytes(path), "old");
+  EXPECT_EQ(folder.entries(), 1u);
+  write_file(path, "new");
+  EXPECT_EQ(read_bytes(path), "new");
+}
+
+TEST(AtomicFile, HasTheRightsOfAnOrdinaryFile) {
+  const TemporaryFolder folder;
+  const mode_t old = ::umask(022);
+  write_file(folder / "result", "x");
+  ::umask(old);
+  EXPECT_EQ(fs::status(folder / "result").permissions(), static_cast<fs::perms>(0644));
+}
+
+TEST(AtomicFile, WritesWhereALinkPoints) {
+  const TemporaryFolder folder;
+  fs::create_directory(folder / "elsewhere");
+  write_bytes(folder / "elsewhere/target", "old");
+  fs::create_symlink("elsewhere/target", folder / "link");
+  write_file(folder / "link", "new");
+  EXPECT_TRUE(fs::is_symlink(folder / "link"));
+  EXPECT_EQ(read_bytes(folder / "elsewhere/target"), "new");
+}
+
+TEST(AtomicFile, TakesNamesAsLongAsTheFileSystemDoes) {
+  const TemporaryFolder folder;
+  const fs::path path = folder / std::string(255, 'n');
+  write_file(path, "x");
+  EXPECT_EQ(read_bytes(path), "x");
+  expect_refused(folder / std::string(256, 'n'), "File name too long",
+                 [&] { write_file(folder / std::string(256, 'n'), "x"); });
+  EXPECT_EQ(folder.entries(), 1u);
+}
+
+TEST(AtomicFile, RefusesTargetsThatAreNoFiles) {
+  const TemporaryFolder folder;
+  expect_refused(folder.path(), "is a directory", [&] { write_file(folder.path(), "x"); });
+  expect_refused(folder.path() / "", "is a directory", [&] { write_file(folder.path() / "", "x"); });
+  const fs::path lost = folder / "no/such/result";
+  expect_refused(lost, "No such file or directory", [&] { write_file(lost, "x"); });
+  write_bytes(folder / "file", "x");
+  const fs::path below = folder / "file/result";
+  expect_refused(below, "Not a directory", [&] { write_file(below, "x"); });
+  // Root could replace the device itself.
+  struct stat before {
+  }, after{};
+  ASSERT_EQ(::stat("/dev/full", &before), 0);
+  expect_refused("/dev/full", "is there and is not a regular file", [] { write_file("/dev/full", "x"); });
+  ASSERT_EQ(::stat("/dev/full", &after), 0);
+  EXPECT_EQ(before.st_ino, after.st_ino);
+}
+
+TEST(AtomicFile, RefusesAnUnwritableFolder) {
+  const TemporaryFolder folder;
+  fs::permissions(folder.path(),
+                  fs::perms::owner_read | fs::perms::owner_exec | fs::perms::others_read | fs::perms::others_exec);
+  const fs::path path = folder / "x.npy";
+  EXPECT_TRUE(succeeds_in_child([&] {
+    testing::drop_privileges();
+    const std::string message = message_of([&] { write_npy(path, {1}, std::vector<double>{1}); });
+    return message.starts_with(path.string() + ": cannot be written (Permission denied)");
+  }));
+  fs::permissions(folder.path(), fs::perms::owner_all);
+  EXPECT_EQ(folder.entries(), 0u);
+}
+
+// The limit falls at every kind of place: in the header, in the first flush, in large writes, one byte before the end.
+TEST(AtomicFile, LeavesNothingWhereTheSizeLimitStrikes) {
+  const std::vector<double> values(20000, 1.0);
+  for (const std::uint64_t limit : {0, 1, 100, 128, 4096, 65536, 100000, 160127}) {
+    for (const bool is_old_there : {false, true}) {
+      const TemporaryFolder folder;
+      const fs::path path = folder / "x.npy";
+      if (is_old_there) write_bytes(path, "old");
+      EXPECT_TRUE(succeeds_in_child([&] {
+        testing::limit_file_size(limit);
+        const std::string message = message_of([&] { write_npy(path, {20000}, values); });
+        return message.starts_with(path.string() + ": cannot be written (File too large)");
+      })) << limit;
+      EXPECT_EQ(folder.entries(), is_old_there ? 1u : 0u);
+      if (is_old_there) {
+        EXPECT_EQ(read_bytes(path), "old");
+      }
+    }
+  }
+  const TemporaryFolder folder;
+  EXPECT_TRUE(succeeds_in_child([&] {
+    testing::limit_file_size(160128);
+    write_npy(folder / "x.npy", {20000}, values);
+    return true;
+  }));
+  EXPECT_EQ(read_npy(folder / "x.npy").size(), 20000u);
+}
+
+// A real full disk: a file system of 64 KiB in a mount namespace of the child's own.
+TEST(AtomicFile, LeavesNothingOnAFullDisk) {
+  const TemporaryFolder folder;
+  const auto mount_small_disk = [&] {
+    return ::unshare(CLONE_NEWNS) == 0 && ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+           ::mount("none", folder.path().c_str(), "tmpfs", 0, "size=64k") == 0;
+  };
+  if (!succeeds_in_child(mount_small_disk))
+    GTEST_SKIP() << "not allowed to mount a tmpfs; the size limit test stands in";
+  EXPECT_TRUE(succeeds_in_child([&] {
+    if (!mount_small_disk()) return false;
+    const std::vector<double> values(20000, 1.0);
+    write_npy(folder / "small.npy", {10}, std::span(values).first(10));
+    const std::string message = message_of([&] { write_npy(folder / "x.npy", {20000}, values); });
+    std::fprintf(stderr, "%s\n", message.c_str());
+    return message.find("No space left on device") != std::string::npos && folder.entries() == 1 &&
+           read_npy(folder / "small.npy").size() == 10;
+  }));
+}
+
+TEST(WriteAll, ReportsAFullDevice) {
+  const Descriptor full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
+  ASSERT_TRUE(full.is_open());
+  const std::byte byte{};
+  EXPECT_EQ(write_all(full, {&byte, 1}), ENOSPC);
+}
+
+TEST(MakeOutputDirectory, CreatesParentsAndLeavesNoProbe) {
+  const TemporaryFolder folder;
+  make_output_directory(folder / "a/b/c");
+  make_output_directory(folder / "a/b/c");
+  EXPECT_TRUE(fs::is_empty(folder / "a/b/c"));
+}
+
+TEST(MakeOutputDirectory, SaysWhyNot) {
+  const TemporaryFolder folder;
+  const fs::path file = folder / "file";
+  write_bytes(file, "x");
+  expect_refused(file, "is a file", [&] { make_output_directory(file); });
+  expect_refused(file / "below", "cannot be created (Not a directory)", [&] { make_output_directory(file / "below"); });
+  expect_refused("/proc/clout", "cannot be created", [] { make_output_directory("/proc/clout"); });
+  expect_refused("/proc/self", "cannot be written to", [] { make_output_directory("/proc/self"); });
+  EXPECT_NE(message_of([] { make_output_directory(""); }).find("has no name"), std::string::npos);
+
+  fs::permissions(folder.path(), static_cast<fs::perms>(0555));
+  EXPECT_TRUE(succeeds_in_child([&] {
+    testing::drop_privileges();
+    const std::string existing = message_of([&] { make_output_directory(folder.path()); });
+    const std::string missing = message_of([&] { make_output_directory(folder / "new"); });
+    return existing.find("cannot be written to (Permission denied)") != std::string::npos &&
+           missing.find("cannot be created (Permission denied)") != std::string::npos;
+  }));
+  fs::permissions(folder.path(), fs::perms::owner_all);
+  EXPECT_EQ(folder.entries(), 1u);
+
+  EXPECT_TRUE(succeeds_in_child([&] {
+    testing::limit_file_size(0);
+    return message_of([&] { make_output_directory(folder.path()); }).find("File too large") != std::string::npos;
+  }));
+  EXPECT_EQ(folder.entries(), 1u);
+}
+
+}  // namespace
+}  // namespace clout::io

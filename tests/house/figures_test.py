@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+"""Runs the figure scripts on made-up results: same bytes twice, no dates, one clear line for bad input.
+
+Usage: figures_test.py FOLDER_OF_SCRIPTS
+"""
+
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+SCRIPTS = Path(sys.argv.pop()).resolve() if len(sys.argv) > 1 else None
+HEADER = "rank,train_index,label,test_index,predicted,actual,gradient_norm,iterations\n"
+
+
+def write_results(folder, points=40):
+    made_up = random.Random(1)
+    for name in ("loo.csv", "loo_random.csv"):
+        rows = []
+        for rank in range(points):
+            x = made_up.gauss(0, 1e-4)
+            rows.append(f"{rank},{rank},{rank % 10},8,{x!r},{1.001 * x!r},5e-11,3\n")
+        (folder / name).write_text(HEADER + "".join(rows))
+    summary = {"n_train": 55000, "n_params": 7840, "test_index": 8, "n_removed": points, "pearson": 0.99999,
+               "slope": 1.001, "max_gradient_norm": 5e-11, "solver": "direct",
+               "random": {"n_test": 1, "n_removed": points, "pearson_min": 0.9999, "slope_pooled": 1.001,
+                          "slope_min": 0.99, "slope_max": 1.01, "slope_pooled_interval": [1.0, 1.002]}}
+    (folder / "summary.json").write_text(json.dumps(summary))
+
+
+def draw(folder, out, *more):
+    return subprocess.run([sys.executable, SCRIPTS / "figure2_linear.py", "--loo", folder / "loo.csv", "--summary",
+                           folder / "summary.json", "--out", folder / out, *more], capture_output=True, text=True)
+
+
+class Figure2Linear(unittest.TestCase):
+    def setUp(self):
+        kept = tempfile.TemporaryDirectory()
+        self.addCleanup(kept.cleanup)
+        self.folder = Path(kept.name)
+        write_results(self.folder)
+
+    def test_same_input_gives_same_bytes(self):
+        for out in ("a", "b"):
+            done = draw(self.folder, out, "--random", self.folder / "loo_random.csv")
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+        for kind in ("png", "svg"):
+            first = (self.folder / f"a/figure2_linear.{kind}").read_bytes()
+            self.assertEqual(first, (self.folder / f"b/figure2_linear.{kind}").read_bytes())
+            self.assertNotIn(b"dc:date", first)
+            self.assertNotIn(b"tIME", first)
+
+    def test_works_without_random_points(self):
+        for more in ((), ("--random", self.folder / "not_there.csv")):
+            self.assertEqual(draw(self.folder, "c", *more).returncode, 0)
+
+    def test_bad_input_is_one_line(self):
+        (self.folder / "loo.csv").write_text(HEADER + "0,0,0,8,nan,1,1,1\n")
+        done = draw(self.folder, "d")
+        self.assertEqual(done.returncode, 2)
+        self.assertEqual(done.stderr.count("\n"), 1)
+        self.assertIn("loo.csv", done.stderr)
+        self.assertFalse((self.folder / "d").exists())
+
+
+if __name__ == "__main__":
+    unittest.main()

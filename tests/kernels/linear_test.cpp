@@ -1,0 +1,93 @@
+// linear_forward, example_gradients, linear_input_gradient.
+
+#include "problem.hpp"
+
+namespace clout::test {
+namespace {
+
+template <class C>
+using LinearTest = KernelTest<C>;
+TYPED_TEST_SUITE(LinearTest, Cases, CaseName);
+
+TYPED_TEST(LinearTest, ForwardMatchesReference) {
+  using T = typename TypeParam::Number;
+  for (const Shape& full : kShapes)
+    for (const bool bytes : {true, false}) {
+      const Shape shape = full.scaled();
+      const auto p = random_problem<T>(shape, {.bytes = bytes});
+      const OnDevice<T> on_device(this->device(), p);
+      Guarded<T> out(this->device(), shape.n * shape.k * shape.classes);
+      this->kernels().linear_forward(this->device(), {on_device.features, shape.linear(), on_device.vector_view,
+                                                      out.view(shape.n, shape.k * shape.classes)});
+      const auto got = out.to_host();
+      for (Index row = 0; row < shape.n; ++row)
+        for (Index j = 0; j < shape.k; ++j) {
+          const auto expected = logits(p, row, j);
+          for (Index c = 0; c < shape.classes; ++c)
+            ASSERT_TRUE(within(got[(row * shape.k + j) * shape.classes + c], expected[c]))
+                << shape << ": row " << row << ", vector " << j << ", class " << c;
+        }
+    }
+}
+
+TYPED_TEST(LinearTest, ExampleGradientsMatchReference) {
+  using T = typename TypeParam::Number;
+  for (const Shape& full : kShapes)
+    for (const bool bytes : {true, false}) {
+      const Shape shape = full.scaled();
+      const auto p = random_problem<T>(shape, {.bytes = bytes});
+      const OnDevice<T> on_device(this->device(), p);
+      const std::vector<Index> rows = {shape.n - 1, 0, shape.n / 2};
+      const Index m = std::ssize(rows);
+      std::vector<T> residuals;
+      for (Index i = 0; i < m * shape.classes; ++i) residuals.push_back(T(0.37) * static_cast<T>(i % 5 - 2));
+      const auto row_memory = this->upload(rows);
+      const auto residual_memory = this->upload(residuals);
+      Guarded<T> out(this->device(), m * p.parameters());
+      this->kernels().example_gradients(this->device(),
+                                        {on_device.features, shape.linear(), row_memory.data(),
+                                         residual_memory.view(m, shape.classes), out.view(m, p.parameters())});
+      const auto got = out.to_host();
+      for (Index i = 0; i < m; ++i)
+        for (Index c = 0; c < shape.classes; ++c)
+          for (Index f = 0; f < p.width(); ++f)
+            ASSERT_TRUE(within(got[i * p.parameters() + p.parameter(c, f)],
+                               Bounded<T>(residuals[i * shape.classes + c]) * p.feature(rows[i], f)))
+                << shape;
+    }
+}
+
+TYPED_TEST(LinearTest, InputGradientMatchesReference) {
+  using T = typename TypeParam::Number;
+  for (const Shape& full : kShapes) {
+    const Shape shape = full.scaled();
+    const Index n = shape.n, d = shape.d, classes = shape.classes, k = std::min<Index>(shape.k, 9);
+    auto p = random_problem<T>({n, d, classes, k, shape.bias}, {});
+    const OnDevice<T> on_device(this->device(), p);
+    const auto parameters = random_problem<T>({1, d, classes, 1, shape.bias}, {}, 7).vectors;
+    const auto tangents = random_problem<T>({n, k * classes, 2, 1, false}, {}, 8).values;  // [n][k·K]
+    const auto parameter_memory = this->upload(parameters);
+    const auto tangent_memory = this->upload(tangents);
+    Guarded<T> out(this->device(), k * n * d);
+    this->kernels().linear_input_gradient(
+        this->device(),
+        {p.shape.linear(), parameter_memory.view(1, p.parameters()), on_device.vector_view, on_device.probability_view,
+         on_device.labels.data(), tangent_memory.view(n, k * classes), out.view(k, n * d)});
+    const auto got = out.to_host();
+    for (Index j = 0; j < k; ++j)
+      for (Index row = 0; row < n; ++row)
+        for (Index f = 0; f < d; ++f) {
+          BoundedSum<T> expected;
+          for (Index c = 0; c < classes; ++c) {
+            const Bounded<T> delta =
+                Bounded<T>(p.probabilities[row * classes + c]) - Bounded<T>(p.labels[row] == c ? 1 : 0);
+            expected += delta * Bounded<T>(p.vectors[j * p.parameters() + c * d + f]);
+            expected += Bounded<T>(tangents[(row * k + j) * classes + c]) * Bounded<T>(parameters[c * d + f]);
+          }
+          ASSERT_TRUE(within(got[(j * n + row) * d + f], expected.total())) << shape;
+        }
+  }
+}
+
+}  // namespace
+}  // namespace clout::test

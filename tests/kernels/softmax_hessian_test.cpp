@@ -1,0 +1,118 @@
+// softmax_hessian against the definition, and its symmetry.
+
+#include "problem.hpp"
+
+namespace clout::test {
+namespace {
+
+template <class C>
+class SoftmaxHessianTest : public KernelTest<C> {
+ protected:
+  using Number = typename C::Number;
+
+  std::vector<Number> run(const Problem<Number>& p, Number scale) {
+    const OnDevice<Number> on_device(this->device(), p);
+    const Index size = p.parameters();
+    Guarded<Number> out(this->device(), size * size);
+    SoftmaxHessian<Number> op{.features = {.rows = p.shape.n, .columns = p.shape.d},
+                              .shape = p.shape.linear(),
+                              .probabilities = {nullptr, p.shape.n, p.shape.classes},
+                              .example_weights = nullptr,
+                              .scale = scale,
+                              .out = {},
+                              .scratch = {}};
+    Scratch scratch(this->device(), this->kernels().softmax_hessian_scratch(this->device(), op));
+    op.features = on_device.features;
+    op.probabilities = on_device.probability_view;
+    op.example_weights = p.weights.empty() ? nullptr : on_device.weights.data();
+    op.out = out.view(size, size);
+    op.scratch = scratch.bytes();
+    this->kernels().softmax_hessian(this->device(), op);
+    scratch.check();
+    return out.to_host();
+  }
+
+  // Every entry of Σ scale·w (δ_cc′ p_c − p_c p_c′) x_f x_f′, the diagonal blocks as −Σ of the others: the error bound
+  // is that of the form the contract gives.
+  void compare(const Problem<Number>& p, Number scale) {
+    const auto got = run(p, scale);
+    const Index size = p.parameters(), width = p.width(), classes = p.shape.classes;
+    for (Index f = 0; f < width; ++f)
+      for (Index g = 0; g < width; ++g) {
+        std::vector<BoundedSum<Number>> diagonal(static_cast<std::size_t>(classes));
+        for (Index c = 0; c < classes; ++c)
+          for (Index e = 0; e < classes; ++e) {
+            if (c == e) continue;
+            BoundedSum<Number> sum;
+            for (Index row = 0; row < p.shape.n; ++row) {
+              const Number* q = &p.probabilities[row * classes];
+              const Bounded<Number> weight = p.weights.empty() ? Bounded<Number>(1) : Bounded<Number>(p.weights[row]);
+              sum += weight * Bounded<Number>(q[c]) * Bounded<Number>(q[e]) * (p.feature(row, f) * p.feature(row, g));
+            }
+            const Bounded<Number> entry = Bounded<Number>(-1) * Bounded<Number>(scale) * sum.total();
+            ASSERT_TRUE(within(got[p.parameter(c, f) * size + p.parameter(e, g)], entry))
+                << p.shape << ": " << c << "," << f << " × " << e << "," << g;
+            diagonal[c] += Bounded<Number>(-1) * entry;
+          }
+        for (Index c = 0; c < classes; ++c)
+          ASSERT_TRUE(within(got[p.parameter(c, f) * size + p.parameter(c, g)], diagonal[c].total()))
+              << p.shape << ": diagonal block " << c << ", " << f << " × " << g;
+      }
+    for (Index i = 0; i < size; ++i)
+      for (Index j = 0; j < i; ++j) ASSERT_EQ(got[i * size + j], got[j * size + i]) << "not symmetric";
+  }
+};
+TYPED_TEST_SUITE(SoftmaxHessianTest, Cases, CaseName);
+
+TYPED_TEST(SoftmaxHessianTest, MatchesDefinition) {
+  using T = typename TypeParam::Number;
+  unsigned seed = 1;
+  for (const Shape& shape :
+       {Shape{1, 1, 2, 1, false}, Shape{1, 13, 3, 1, true}, Shape{50, 13, 2, 1, true}, Shape{209, 9, 7, 1, true},
+        Shape{40, 5, 33, 1, false}, Shape{30, 40, 3, 1, true}, Shape{20, 33, 2, 1, false}})
+    for (const bool bytes : {true, false})
+      this->compare(random_problem<T>(shape.scaled(), {bytes, seed % 2 == 0, false, 1}, seed++), T(0.25));
+}
+
+// Columns that are zero for every example (67 of MNIST's are) give zero rows and columns, exactly.
+TYPED_TEST(SoftmaxHessianTest, ZeroColumns) {
+  using T = typename TypeParam::Number;
+  for (const bool bytes : {true, false}) {
+    auto p = random_problem<T>({30, 37, 3, 1, true}, {.bytes = bytes});
+    for (Index row = 0; row < p.shape.n; ++row)
+      for (Index f = 0; f < p.shape.d; ++f)
+        if (f % 3 == 0 || f > 30) p.bytes[row * p.shape.d + f] = 0, p.values[row * p.shape.d + f] = 0;
+    this->compare(p, T(1));
+    std::fill(p.bytes.begin(), p.bytes.end(), std::uint8_t{0});
+    std::fill(p.values.begin(), p.values.end(), T(0));
+    this->compare(p, T(1));
+    p.shape.bias = false;
+    for (const T value : this->run(p, T(1))) ASSERT_EQ(value, T(0));
+  }
+}
+
+TYPED_TEST(SoftmaxHessianTest, SmallIntegersAreExact) {
+  using T = typename TypeParam::Number;
+  auto p = random_problem<T>({60, 19, 4, 1, true}, {true, true, false, 1});
+  p.feature_scale = 1;
+  for (auto& x : p.bytes) x = static_cast<std::uint8_t>(x % 8);
+  for (auto& w : p.weights) w = w > T(1) ? T(4) : T(1);
+  for (Index i = 0; i < std::ssize(p.probabilities); ++i) p.probabilities[i] = i % 4 == 0 ? T(0.625) : T(0.125);
+  const auto got = this->run(p, T(2));
+  const Index size = p.parameters();
+  for (Index c = 0; c < 4; ++c)
+    for (Index e = 0; e < 4; ++e)
+      for (Index f = 0; f < p.width(); ++f)
+        for (Index g = 0; g < p.width(); ++g) {
+          Real sum = 0;
+          for (Index row = 0; row < p.shape.n; ++row) {
+            const Real q = p.probabilities[row * 4 + c], r = p.probabilities[row * 4 + e];
+            sum +=
+                2 * p.weights[row] * (q * (c == e ? 1 : 0) - q * r) * p.feature(row, f).value * p.feature(row, g).value;
+          }
+          ASSERT_EQ(got[p.parameter(c, f) * size + p.parameter(e, g)], static_cast<T>(sum));
+        }
+}
+
+}  // namespace
+}  // namespace clout::test

@@ -1,0 +1,90 @@
+#pragma once
+// The naive LinearSweep, and a run of the real one between guards.
+
+#include "problem.hpp"
+
+namespace clout::test {
+
+/// r of one example and vector, before weights.
+template <class T>
+std::vector<Bounded<T>> residual(const Problem<T>& p, SweepStep step, Index row, Index j) {
+  std::vector<Bounded<T>> z = logits(p, row, j);
+  if (step == SweepStep::tangent) return tangent(given_probabilities(p, row), z);
+  if (step == SweepStep::gradient) {
+    z = softmax(z);
+    z[p.labels[row]] = z[p.labels[row]] - Bounded<T>(1);
+    return z;
+  }
+  // p ∘ (e − s)/(1 + s), e = expm1(z), with the largest z subtracted, which changes nothing but rounding: the given p
+  // add up to 1 only to K·eps, which the shift turns into K·eps·|z|.
+  const auto q = given_probabilities(p, row);
+  const auto largest = *std::max_element(z.begin(), z.end(), [](auto& a, auto& b) { return a.value < b.value; });
+  BoundedSum<T> s, total;
+  Real spread = 0;
+  for (std::size_t c = 0; c < q.size(); ++c) {
+    const Bounded<T> shifted = z[c] - largest;
+    spread = std::max(spread, std::fabs(shifted.value));
+    total += q[c] * exp(shifted);
+    z[c] = expm1(shifted);
+    s += q[c] * z[c];
+  }
+  const Real sum_error = static_cast<Real>(q.size()) * Bounded<T>::kEps * std::min<Real>(spread, 1);
+  for (std::size_t c = 0; c < q.size(); ++c) {
+    const Bounded<T> after = q[c] * (z[c] + Bounded<T>(1)) / total.total();
+    z[c] = q[c] * (z[c] - s.total()) / total.total();
+    z[c].error += sum_error * (q[c].value + after.value);
+  }
+  return z;
+}
+
+/// out, [k][p].
+template <class T>
+std::vector<Bounded<T>> sweep_reference(const Problem<T>& p, SweepStep step, T scale) {
+  std::vector<BoundedSum<T>> sums(static_cast<std::size_t>(p.shape.k * p.parameters()));
+  for (Index row = 0; row < p.shape.n; ++row)
+    for (Index j = 0; j < p.shape.k; ++j) {
+      if (p.is_excluded(row, j)) continue;
+      const auto r = residual(p, step, row, j);
+      const Bounded<T> weight = p.weights.empty() ? Bounded<T>(1) : Bounded<T>(p.weights[row]);
+      for (Index c = 0; c < p.shape.classes; ++c)
+        for (Index f = 0; f < p.width(); ++f)
+          sums[j * p.parameters() + p.parameter(c, f)] += weight * r[c] * p.feature(row, f);
+    }
+  std::vector<Bounded<T>> out;
+  for (const auto& sum : sums) out.push_back(Bounded<T>(scale) * sum.total());
+  return out;
+}
+
+template <class T>
+std::vector<T> run_sweep(Device& device, const Problem<T>& p, SweepStep step, T scale) {
+  const OnDevice<T> on_device(device, p);
+  Guarded<T> out(device, p.shape.k * p.parameters());
+  LinearSweep<T> op{.step = step,
+                    .features = on_device.features,
+                    .shape = p.shape.linear(),
+                    .vectors = {nullptr, p.shape.k, p.parameters()},
+                    .probabilities = {nullptr, p.shape.n, p.shape.classes},
+                    .labels = nullptr,
+                    .example_weights = nullptr,
+                    .exclusions = {},
+                    .scale = scale,
+                    .out = {},
+                    .scratch = {}};
+  op.features.values = nullptr;  // the plan reads sizes only
+  op.features.bytes = nullptr;
+  Scratch scratch(device, device.kernels<T>().linear_sweep_scratch(device, op));
+  op.features = on_device.features;
+  op.vectors = on_device.vector_view;
+  op.probabilities = step == SweepStep::gradient ? MatrixView<const T>{} : on_device.probability_view;
+  op.labels = step == SweepStep::gradient ? on_device.labels.data() : nullptr;
+  op.example_weights = p.weights.empty() ? nullptr : on_device.weights.data();
+  op.exclusions = on_device.exclusions;
+  op.out = out.view(p.shape.k, p.parameters());
+  op.scratch = scratch.bytes();
+  device.kernels<T>().linear_sweep(device, op);
+  device.synchronize();
+  scratch.check();
+  return out.to_host();
+}
+
+}  // namespace clout::test

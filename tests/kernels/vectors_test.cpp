@@ -1,0 +1,124 @@
+// combine, vector_dots, to_double, from_double, add_regularizer, add_diagonal.
+
+#include "problem.hpp"
+
+namespace clout::test {
+namespace {
+
+template <class C>
+class VectorsTest : public KernelTest<C> {
+ protected:
+  using Number = typename C::Number;
+  static constexpr Index kRows = 3;
+
+  // Integers of −8…8: sums and products of a few are exact.
+  static std::vector<Number> integers(Index count, unsigned seed) {
+    std::mt19937 random(seed);
+    std::vector<Number> values(static_cast<std::size_t>(count));
+    for (Number& value : values) value = static_cast<Number>(random() % 17) - 8;
+    return values;
+  }
+};
+TYPED_TEST_SUITE(VectorsTest, Cases, CaseName);
+
+const std::vector<Index> kSizes = {1, 2, 15, 16, 17, 785, kSmall ? 2001 : 40'001};
+
+TYPED_TEST(VectorsTest, CombineIsExactOnIntegers) {
+  using T = typename TypeParam::Number;
+  for (const Index p : kSizes)
+    for (const auto& [a, b] : std::vector<std::pair<double, double>>{{1, 0}, {2, 1}, {-3, 0.5}, {0, 2}, {0, 0}}) {
+      const auto x = this->integers(3 * p, 1), old = this->integers(3 * p, 2);
+      const auto x_memory = this->upload(x);
+      Guarded<T> y(this->device(), old);
+      this->kernels().combine(this->device(), {a, x_memory.view(3, p), b, y.view(3, p)});
+      const auto got = y.to_host();
+      for (std::size_t i = 0; i < got.size(); ++i)
+        ASSERT_EQ(got[i], static_cast<T>(a) * x[i] + static_cast<T>(b) * old[i]) << p << ", a " << a << ", b " << b;
+    }
+}
+
+TYPED_TEST(VectorsTest, CombineReadsOnlyWhatCounts) {
+  using T = typename TypeParam::Number;
+  const Index p = 33;
+  const auto x = this->integers(3 * p, 1);
+  const auto x_memory = this->upload(x);
+  Guarded<T> poisoned(this->device(), 3 * p);  // NaN: must not be read where b = 0
+  this->kernels().combine(this->device(), {1, x_memory.view(3, p), 0, poisoned.view(3, p)});
+  EXPECT_EQ(poisoned.to_host(), x);
+  this->kernels().combine(this->device(), {0, {}, 2, poisoned.view(3, p)});  // x is null where a = 0
+  const auto doubled = poisoned.to_host();
+  for (std::size_t i = 0; i < x.size(); ++i) ASSERT_EQ(doubled[i], 2 * x[i]);
+  Guarded<T> zeroed(this->device(), 3 * p);
+  this->kernels().combine(this->device(), {0, {}, 0, zeroed.view(3, p)});
+  EXPECT_EQ(zeroed.to_host(), std::vector<T>(static_cast<std::size_t>(3 * p)));
+}
+
+TYPED_TEST(VectorsTest, DotsAreExactOnIntegersAndDoubleOtherwise) {
+  using T = typename TypeParam::Number;
+  for (const Index p : kSizes) {
+    auto x = this->integers(3 * p, 1), y = this->integers(3 * p, 2);
+    const auto dots = [&] {
+      const auto x_memory = this->upload(x), y_memory = this->upload(y);
+      Guarded<double> out(this->device(), 3);
+      this->kernels().vector_dots(this->device(), {x_memory.view(3, p), y_memory.view(3, p), out.data()});
+      return out.to_host();
+    };
+    const auto exact = dots();
+    for (Index j = 0; j < 3; ++j) {
+      Real sum = 0;
+      for (Index i = 0; i < p; ++i) sum += static_cast<Real>(x[j * p + i]) * static_cast<Real>(y[j * p + i]);
+      ASSERT_EQ(exact[j], static_cast<double>(sum));
+    }
+    for (std::size_t i = 0; i < x.size(); ++i)
+      x[i] = std::sin(static_cast<T>(i)), y[i] = std::cos(static_cast<T>(3 * i));
+    const auto rounded = dots();
+    for (Index j = 0; j < 3; ++j) {
+      BoundedSum<double> sum;
+      for (Index i = 0; i < p; ++i) sum += Bounded<double>(x[j * p + i]) * Bounded<double>(y[j * p + i]);
+      ASSERT_TRUE(within(rounded[j], sum.total()));
+    }
+  }
+}
+
+TYPED_TEST(VectorsTest, ConversionsRoundToNearest) {
+  using T = typename TypeParam::Number;
+  for (const Index p : kSizes) {
+    std::vector<double> wide(static_cast<std::size_t>(3 * p));
+    for (std::size_t i = 0; i < wide.size(); ++i) wide[i] = std::sin(static_cast<double>(i + 1));
+    const auto wide_memory = this->upload(wide);
+    Guarded<T> narrow(this->device(), 3 * p);
+    this->kernels().from_double(this->device(), {wide_memory.view(3, p), narrow.view(3, p)});
+    const auto got = narrow.to_host();
+    Guarded<double> back(this->device(), 3 * p);
+    this->kernels().to_double(this->device(), {narrow.view(3, p), back.view(3, p)});
+    const auto returned = back.to_host();
+    for (std::size_t i = 0; i < wide.size(); ++i) {
+      ASSERT_EQ(got[i], static_cast<T>(wide[i]));
+      ASSERT_EQ(returned[i], static_cast<double>(got[i]));
+    }
+  }
+}
+
+TYPED_TEST(VectorsTest, RegularizerSparesTheBias) {
+  using T = typename TypeParam::Number;
+  for (const bool bias : {false, true}) {
+    const LinearShape shape{13, 7, bias};
+    const Index p = shape.parameters();
+    const auto x = this->integers(2 * p, 1), old = this->integers(2 * p, 2);
+    const auto x_memory = this->upload(x);
+    Guarded<T> y(this->device(), old);
+    this->kernels().add_regularizer(this->device(), {shape, 0.5, 0.25, x_memory.view(2, p), y.view(2, p)});
+    const auto got = y.to_host();
+    for (Index i = 0; i < 2 * p; ++i) ASSERT_EQ(got[i], old[i] + T(i % p < shape.weights() ? 0.75 : 0.25) * x[i]);
+
+    const auto content = this->integers(p * p, 3);
+    Guarded<T> matrix(this->device(), content);
+    this->kernels().add_diagonal(this->device(), {shape, 0.5, 0.25, matrix.view(p, p)});
+    const auto shifted = matrix.to_host();
+    for (Index i = 0; i < p * p; ++i)
+      ASSERT_EQ(shifted[i] - content[i], T(i / p != i % p ? 0 : i / p < shape.weights() ? 0.75 : 0.25));
+  }
+}
+
+}  // namespace
+}  // namespace clout::test
