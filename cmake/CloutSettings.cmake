@@ -26,7 +26,8 @@ target_include_directories(clout_headers INTERFACE $<BUILD_INTERFACE:${clout_inc
 target_compile_features(clout_headers INTERFACE cxx_std_20)
 set_target_properties(clout_headers PROPERTIES EXPORT_NAME headers)
 
-set(clout_warnings -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion)
+set(clout_warnings -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
+                   -Wno-restrict)  # g++ 12 reports it falsely on string concatenation (GCC bug 105651)
 
 # Machine flags of the CPU backend's own files. Contraction is allowed: the CPU backend's bits are its own.
 set(CLOUT_MARCH "" CACHE STRING "Processor to compile the CPU backend for, as -march takes it; before CLOUT_NATIVE")

@@ -18,7 +18,7 @@ using Facts = nlohmann::ordered_json;
 
 template <class T>
 void run_train(const Invocation& call) {
-  const std::filesystem::path folder = output_folder(call.options);
+  const OutputFolder folder(call.options);
   Problem problem(call.options, call.command_line);
   std::vector<double> theta(static_cast<std::size_t>(problem.parameters()));
   if (!call.options.params.empty()) theta = problem.theta();
@@ -50,7 +50,7 @@ void run_train(const Invocation& call) {
   all["steps"] = steps;
   io::write_file(folder / "train.json", all.dump(2) + "\n");
   problem.manifest().write(folder / "manifest.json");
-  facts["written"] = folder.string();
+  facts["written"] = folder.path().string();
   print_facts(call.options, facts);
 }
 
@@ -81,7 +81,7 @@ std::string top_csv(const std::vector<double>& scores, std::span<const Index> te
 }
 
 template <class T>
-void run_self_influence(const Invocation& call, Problem& problem, const std::filesystem::path& folder) {
+void run_self_influence(const Invocation& call, Problem& problem, const OutputFolder& folder) {
   const std::unique_ptr<Solver> solver = make_solver<T>(problem);
   std::vector<Index> rows(static_cast<std::size_t>(problem.data().examples()));
   std::iota(rows.begin(), rows.end(), Index{0});
@@ -95,12 +95,12 @@ void run_self_influence(const Invocation& call, Problem& problem, const std::fil
                                   {"solver", result.report.solver},
                                   {"max_relative_residual", result.report.max_relative_residual()},
                                   {"seconds", result.report.seconds},
-                                  {"written", folder.string()}});
+                                  {"written", folder.path().string()}});
 }
 
 template <class T>
 void run_influence(const Invocation& call) {
-  const std::filesystem::path folder = output_folder(call.options);
+  const OutputFolder folder(call.options);
   Problem problem(call.options, call.command_line);
   if (call.options.self) return run_self_influence<T>(call, problem, folder);
 
@@ -124,7 +124,7 @@ void run_influence(const Invocation& call) {
                                   {"solver", result.report.solver},
                                   {"max_relative_residual", result.report.max_relative_residual()},
                                   {"seconds", result.report.seconds},
-                                  {"written", folder.string()}});
+                                  {"written", folder.path().string()}});
 }
 
 }  // namespace

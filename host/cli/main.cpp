@@ -4,6 +4,7 @@
 #include <clout/host/cli/verbs.hpp>
 #include <clout/host/progress.hpp>
 #include <clout/kernels/error.hpp>
+#include <csignal>
 #include <cstdio>
 #include <new>
 
@@ -46,6 +47,7 @@ int run(int argc, char** argv) {
     return fail(Fault::input, std::string(error.what()) + " (clout --help, clout VERB --help)");
   }
   catch_interrupts();
+  std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit then is an error of the write, said in one line
   try {
     chosen(call);
     return 0;

@@ -65,10 +65,13 @@ void settle(const Options& options, const SolveReport& report) {
   warn("not certified: " + line);
 }
 
-std::filesystem::path output_folder(const Options& options) {
-  const std::filesystem::path folder(options.out);
-  io::make_output_directory(folder);
-  return folder;
+OutputFolder::OutputFolder(const Options& options) : path_(options.out), made_here_(!std::filesystem::exists(path_)) {
+  io::make_output_directory(path_);
+}
+
+OutputFolder::~OutputFolder() {
+  std::error_code not_empty;
+  if (made_here_) std::filesystem::remove(path_, not_empty);  // leaves a folder that holds anything
 }
 
 void check_writable(const std::filesystem::path& path) { const io::AtomicFile probe(path); }

@@ -19,8 +19,23 @@ nlohmann::ordered_json to_json(const SolveReport& report);
 /// Throws NotCertified unless the report is certified or --allow-uncertified is given; then it warns.
 void settle(const Options& options, const SolveReport& report);
 
-/// A fresh result folder, or InvalidInput.
-std::filesystem::path output_folder(const Options& options);
+/// The result folder of --out: made and checked for writing before anything is computed, and taken away again where
+/// it was made here and nothing came to be in it.
+class OutputFolder {
+ public:
+  /// Throws InvalidInput where it cannot be made or written to.
+  explicit OutputFolder(const Options& options);
+  OutputFolder(const OutputFolder&) = delete;
+  OutputFolder& operator=(const OutputFolder&) = delete;
+  ~OutputFolder();
+
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+  bool made_here_ = false;
+};
 
 /// Checks early, before anything is computed, that `path` can be written later.
 void check_writable(const std::filesystem::path& path);

@@ -107,7 +107,7 @@ std::string loo_csv(const Groups& groups, bool by_group, const std::vector<std::
 template <class T>
 void run_retrain(const Invocation& call) {
   const Options& o = call.options;
-  const std::filesystem::path folder = output_folder(o);
+  const OutputFolder folder(o);
   Problem problem(o, call.command_line);
   Problem::Tests tests = problem.load_tests();
   const Index n = problem.data().examples(), m = static_cast<Index>(tests.rows.size()), p = problem.parameters();
@@ -166,7 +166,7 @@ void run_retrain(const Invocation& call) {
   io::write_file(folder / "summary.json", facts.dump(2) + "\n");
   problem.manifest().write(folder / "manifest.json");
   journal.finish();
-  facts["written"] = folder.string();
+  facts["written"] = folder.path().string();
   print_facts(o, facts);
 }
 

@@ -89,7 +89,7 @@ void check_finite(std::span<const T> values, std::span<const std::int64_t> shape
     rest /= shape[axis];
   }
   const std::string_view what = std::isnan(*bad) ? "NaN" : *bad > 0 ? "infinity" : "-infinity";
-  const std::string where = shape.empty() ? "" : " at " + shape_text(index);
+  const std::string where = shape.empty() ? "" : fmt::format(" at {}", shape_text(index));
   fail(name, fmt::format("{}{}; expected finite numbers", what, where));
 }
 

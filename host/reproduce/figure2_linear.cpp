@@ -64,7 +64,7 @@ class Experiment {
   Experiment(const cli::Invocation& call)
       : call_(call),
         options_(call.options),
-        folder_(cli::output_folder(call.options)),
+        folder_(call.options),
         device_(cli::open_device(call.options)),
         manifest_(cli::make_manifest(call.options, call.command_line, *device_)),
         bar_(options_.quiet && !options_.progress ? std::optional(false) : options_.progress),
@@ -105,7 +105,7 @@ class Experiment {
 
   const cli::Invocation& call_;
   const cli::Options& options_;
-  std::filesystem::path folder_;
+  cli::OutputFolder folder_;
   std::unique_ptr<Device> device_;
   io::Manifest manifest_;
   ProgressBar bar_;
@@ -340,7 +340,7 @@ void Experiment<T>::write() {
   facts["device"] = device_->info().name;
   facts["precision"] = options_.precision;
   io::write_file(folder_ / "summary.json", facts.dump(2) + "\n");
-  draw_figure2_linear(folder_);
+  draw_figure2_linear(folder_.path());
   manifest_.write(folder_ / "manifest.json");
 
   Facts shown = facts;

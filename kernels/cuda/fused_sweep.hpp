@@ -33,7 +33,7 @@ struct SweepTile {
   static constexpr int kPacksOfThread = kMostColumns / kWidth / kThreads;
   // As high as the registers for z and for the sums, and the shared memory for the rows, allow.
   static constexpr int kRowsOfWarp = sizeof(T) == 4 ? (sizeof(S) == 1 && kPairs <= 10 ? 4 : 2)
-                                                    : (kPairs > 10     ? 1
+                                                    : (kPairs > 10      ? 1
                                                        : sizeof(S) == 1 ? 4
                                                                         : 2);
   static constexpr int kRows = kWarps * kRowsOfWarp;
@@ -166,10 +166,8 @@ __global__ void __launch_bounds__(kThreads, Tile::kBlocksAtOnce)
   const int own_row = warp_in_block() * Tile::kRowsOfWarp;
   const Index begin = Index{blockIdx.x} * partition_rows, end = min(begin + partition_rows, op.features.rows);
   const S* stored = nullptr;
-  if constexpr (sizeof(S) == 1)
-    stored = op.features.bytes;
-  else
-    stored = op.features.values;
+  if constexpr (sizeof(S) == 1) stored = op.features.bytes;
+  else stored = op.features.values;
 
   T sums[Tile::kPacksOfThread][Tile::kPairs][Tile::kWidth] = {};
   load_vectors<Tile>(op, shared);
@@ -189,15 +187,16 @@ __global__ void __launch_bounds__(kThreads, Tile::kBlocksAtOnce)
   }
 
   const int pairs = static_cast<int>(op.vectors.rows * op.shape.classes);
-  T* partial = partials.row(blockIdx.x);
+  auto* partial = reinterpret_cast<typename Tile::VectorPack*>(partials.row(blockIdx.x));
 #pragma unroll
   for (int own = 0; own < Tile::kPacksOfThread; ++own)
 #pragma unroll
     for (int pair = 0; pair < Tile::kPairs; ++pair) {
-      const int column = (thread_in_block() + own * kThreads) * Tile::kWidth;
+      const int pack = thread_in_block() + own * kThreads;
+      typename Tile::VectorPack sum;
 #pragma unroll
-      for (int w = 0; w < Tile::kWidth; ++w)
-        if (pair < pairs && column < padded) partial[pair * padded + column + w] = sums[own][pair][w];
+      for (int w = 0; w < Tile::kWidth; ++w) sum.value[w] = sums[own][pair][w];
+      if (pair < pairs && pack < packs) partial[pair * packs + pack] = sum;
     }
 }
 
@@ -207,8 +206,8 @@ struct alignas(16) SliceSums {
 };
 static_assert(sizeof(SliceSums) == 2048);
 
-// out_j = scale · Σ partials, in double and in fixed order: a block has 32 columns of one pair, its warps a slice of the
-// partitions each, and the slices are added in turn.  1 flop and sizeof(T) bytes per number read.
+// out_j = scale · Σ partials, in double and in fixed order: a block has 32 columns of one pair, its warps a slice of
+// the partitions each, and the slices are added in turn.  1 flop and sizeof(T) bytes per number read.
 template <class T>
 __global__ void __launch_bounds__(kThreads) add_partitions_kernel(LinearSweep<T> op, MatrixView<const T> partials) {
   auto& sums = shared_storage<SliceSums>();
@@ -227,8 +226,8 @@ __global__ void __launch_bounds__(kThreads) add_partitions_kernel(LinearSweep<T>
     double total = 0;
     for (int slice = 0; slice < kSlices; ++slice) total += sums.of_slice[slice][lane_in_warp()];
     const Index j = pair / op.shape.classes, c = pair - j * op.shape.classes;
-    const double scale = static_cast<double>(op.scale) *
-                         (column < op.shape.features ? static_cast<double>(op.features.scale) : 1.0);
+    const double scale =
+        static_cast<double>(op.scale) * (column < op.shape.features ? static_cast<double>(op.features.scale) : 1.0);
     op.out(j, parameter_at(op.shape, c, column)) = static_cast<T>(scale * total);
   }
 }
@@ -256,7 +255,8 @@ std::size_t fused_sweep_scratch(const LinearSweep<T>& op) {
 template <class T, class Tile>
 void start_fused_sweep(CudaDevice& device, const LinearSweep<T>& op) {
   const Index rows = op.features.rows, columns = columns_with_bias(op.shape);
-  const Index partition_rows = std::max<Index>(1, divide_up(divide_up(rows, kMostPartitions), Tile::kRows)) * Tile::kRows;
+  const Index partition_rows =
+      std::max<Index>(1, divide_up(divide_up(rows, kMostPartitions), Tile::kRows)) * Tile::kRows;
   const MatrixView<T> partials(reinterpret_cast<T*>(op.scratch.data()), divide_up(rows, partition_rows),
                                pairs_of(op) * aligned_stride<T>(columns));
   launch(device, {Grid{partials.rows}, kThreads, sizeof(typename Tile::Shared)}, fused_sweep_kernel<Tile>, op,
@@ -267,20 +267,15 @@ void start_fused_sweep(CudaDevice& device, const LinearSweep<T>& op) {
 
 template <class T, class S>
 void fused_sweep_as_stored(CudaDevice& device, const LinearSweep<T>& op) {
-  if (pairs_of(op) <= 4)
-    start_fused_sweep<T, SweepTile<T, S, 4>>(device, op);
-  else if (pairs_of(op) <= 10)
-    start_fused_sweep<T, SweepTile<T, S, 10>>(device, op);
-  else
-    start_fused_sweep<T, SweepTile<T, S, kMostPairs>>(device, op);
+  if (pairs_of(op) <= 4) start_fused_sweep<T, SweepTile<T, S, 4>>(device, op);
+  else if (pairs_of(op) <= 10) start_fused_sweep<T, SweepTile<T, S, 10>>(device, op);
+  else start_fused_sweep<T, SweepTile<T, S, kMostPairs>>(device, op);
 }
 
 template <class T>
 void fused_sweep(CudaDevice& device, const LinearSweep<T>& op) {
-  if (op.features.bytes)
-    fused_sweep_as_stored<T, std::uint8_t>(device, op);
-  else
-    fused_sweep_as_stored<T, T>(device, op);
+  if (op.features.bytes) fused_sweep_as_stored<T, std::uint8_t>(device, op);
+  else fused_sweep_as_stored<T, T>(device, op);
 }
 
 }  // namespace clout::cuda

@@ -34,6 +34,12 @@ inline Shape one_thread_each(Index count, std::source_location where = std::sour
   return {Grid{divide_up(count, kThreads)}, kThreads, 0, where};
 }
 
+/// One thread for each column of a matrix; along y, rows take turns.
+inline Shape over_matrix(Index rows, Index columns, std::source_location where = std::source_location::current()) {
+  const Index threads = columns < kThreads ? round_up(columns, kWarpSize) : kThreads;
+  return {Grid{divide_up(columns, kThreads), rows < 65535 ? rows : 65535}, static_cast<int>(threads), 0, where};
+}
+
 /// Throws InternalError unless the shape is one that this GPU can run.
 void check_shape(const CudaDevice& device, const Shape& shape);
 /// Throws InternalError naming the launch and its sizes unless it succeeded.
@@ -48,9 +54,9 @@ void launch(CudaDevice& device, const Shape& shape, void (*kernel)(Parameters...
   check_shape(device, shape);
   device.activate();
   if (shape.shared_bytes > std::size_t{48} << 10)
-    check_launch(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                      static_cast<int>(shape.shared_bytes)),
-                 shape);
+    check_launch(
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shape.shared_bytes)),
+        shape);
   cudaLaunchConfig_t config{};
   config.gridDim = dim3(static_cast<unsigned>(x), static_cast<unsigned>(y), static_cast<unsigned>(z));
   config.blockDim = dim3(static_cast<unsigned>(shape.threads));

@@ -2,12 +2,12 @@
 // The libraries behind the CUDA backend, and the only place that names their functions: cuBLAS and cuSOLVER, spoken to
 // in row-major shapes. Under simt the same headers are stand-ins with CPU bodies.
 
-#include <clout/kernels/error.hpp>
-#include <clout/kernels/matrix_view.hpp>
 #include <cublas_v2.h>
 #include <cuda_runtime.h>
 #include <cusolverDn.h>
 
+#include <clout/kernels/error.hpp>
+#include <clout/kernels/matrix_view.hpp>
 #include <limits>
 #include <source_location>
 
@@ -35,14 +35,6 @@ inline cublasStatus_t gemm(cublasHandle_t blas, cublasOperation_t ta, cublasOper
                            const double* alpha, const double* a, int lda, const double* b, int ldb, const double* beta,
                            double* c, int ldc) {
   return cublasDgemm(blas, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
-}
-inline cublasStatus_t syrk(cublasHandle_t blas, cublasFillMode_t fill, cublasOperation_t t, int n, int k,
-                           const float* alpha, const float* a, int lda, const float* beta, float* c, int ldc) {
-  return cublasSsyrk(blas, fill, t, n, k, alpha, a, lda, beta, c, ldc);
-}
-inline cublasStatus_t syrk(cublasHandle_t blas, cublasFillMode_t fill, cublasOperation_t t, int n, int k,
-                           const double* alpha, const double* a, int lda, const double* beta, double* c, int ldc) {
-  return cublasDsyrk(blas, fill, t, n, k, alpha, a, lda, beta, c, ldc);
 }
 inline cusolverStatus_t potrf_scratch(cusolverDnHandle_t solver, cublasFillMode_t fill, int n, float* a, int lda,
                                       int* elements) {
@@ -84,14 +76,6 @@ void multiply_transposed(cublasHandle_t blas, MatrixView<const T> a, MatrixView<
   const T one = 1, beta = accumulate ? T(1) : T(0);
   check(gemm(blas, CUBLAS_OP_N, CUBLAS_OP_T, as_int(c.columns), as_int(c.rows), as_int(a.rows), &one, b.data,
              as_int(b.stride), a.data, as_int(a.stride), &beta, c.data, as_int(c.stride)));
-}
-
-/// The upper triangle (row-major) of C ← AᵀA + (accumulate ? C : 0) with A [l][m], C [m][m].  m²l flops.
-template <class T>
-void gram_upper(cublasHandle_t blas, MatrixView<const T> a, bool accumulate, MatrixView<T> c) {
-  const T one = 1, beta = accumulate ? T(1) : T(0);
-  check(syrk(blas, CUBLAS_FILL_MODE_LOWER, CUBLAS_OP_N, as_int(c.rows), as_int(a.rows), &one, a.data,
-             as_int(a.stride), &beta, c.data, as_int(c.stride)));
 }
 
 }  // namespace clout::cuda

@@ -7,10 +7,12 @@ namespace clout::cuda {
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     stage_features_kernel(FeatureView<T> features, const T* factors, MatrixView<T> target) {
-  const Index column = thread_in_grid(), row = blockIdx.y;
+  const Index column = thread_in_grid();
   if (column >= target.columns) return;
-  const T value = column < features.columns ? features(row, column) : T(1);
-  target(row, column) = factors ? factors[row] * value : value;
+  for (Index row = blockIdx.y; row < target.rows; row += gridDim.y) {
+    const T value = column < features.columns ? features(row, column) : T(1);
+    target(row, column) = factors ? factors[row] * value : value;
+  }
 }
 
 template <class T>
@@ -18,8 +20,7 @@ MatrixView<const T> stage_features(CudaDevice& device, const FeatureView<T>& fea
                                    MatrixView<T> target) {
   if (is_plain(features, bias) && !factors) return {features.values, features.rows, features.columns};
   target = target.rows_from(0, features.rows);
-  launch(device, Grid{divide_up(target.columns, kThreads), target.rows}, stage_features_kernel<T>, features, factors,
-         target);
+  launch(device, over_matrix(target.rows, target.columns), stage_features_kernel<T>, features, factors, target);
   return target;
 }
 
@@ -35,15 +36,10 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-/// Blocks along x cover a row of W′; along y, (vector, class) pairs take turns.
-static Grid over_pairs(Index pairs, Index columns) {
-  return {divide_up(columns, kThreads), pairs < 65535 ? pairs : 65535};
-}
-
 template <class T>
 void pack_vectors(CudaDevice& device, const LinearShape& shape, T scale, MatrixView<const T> vectors,
                   MatrixView<T> packed) {
-  launch(device, over_pairs(packed.rows, packed.columns), pack_vectors_kernel<T>, shape, scale, vectors, packed);
+  launch(device, over_matrix(packed.rows, packed.columns), pack_vectors_kernel<T>, shape, scale, vectors, packed);
 }
 
 // V_j[c][i] ← scale · W′_jc,i, biases ← bias_scale · W′_jc,d.
@@ -61,7 +57,7 @@ __global__ void __launch_bounds__(kThreads)
 template <class T>
 void unpack_vectors(CudaDevice& device, const LinearShape& shape, T scale, T bias_scale, MatrixView<const T> packed,
                     MatrixView<T> vectors) {
-  launch(device, over_pairs(packed.rows, packed.columns), unpack_vectors_kernel<T>, shape, scale, bias_scale, packed,
+  launch(device, over_matrix(packed.rows, packed.columns), unpack_vectors_kernel<T>, shape, scale, bias_scale, packed,
          vectors);
 }
 
@@ -106,7 +102,7 @@ __global__ void __launch_bounds__(kThreads) example_gradients_kernel(ExampleGrad
 
 template <class T>
 void example_gradients(Device& device, const ExampleGradients<T>& op) {
-  launch(on_cuda(device), over_pairs(op.residuals.rows * op.shape.classes, columns_with_bias(op.shape)),
+  launch(on_cuda(device), over_matrix(op.residuals.rows * op.shape.classes, columns_with_bias(op.shape)),
          example_gradients_kernel<T>, op);
 }
 
@@ -139,8 +135,7 @@ __global__ void __launch_bounds__(kThreads) linear_input_gradient_kernel(LinearI
       const bool inside = row < rows && c < classes;
       tile.residual[at / kTileClasses][at % kTileClasses] =
           inside ? op.probabilities(row, c) - T(op.labels[row] == c ? 1 : 0) : T(0);
-      tile.tangent[at / kTileClasses][at % kTileClasses] =
-          inside ? op.residual_tangents(row, j * classes + c) : T(0);
+      tile.tangent[at / kTileClasses][at % kTileClasses] = inside ? op.residual_tangents(row, j * classes + c) : T(0);
     }
     __syncthreads();
     for (Index c = 0; active && c < count; ++c) {

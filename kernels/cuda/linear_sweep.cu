@@ -55,8 +55,7 @@ void step_chunk(CudaDevice& device, const LinearSweep<T>& op, Index first, Matri
   const Index pairs = z.rows * op.vectors.rows;
   if (op.shape.classes <= kClassesPerLane)
     launch(device, one_thread_each(pairs), sweep_step_kernel<T, 1>, op, first, z);
-  else
-    launch(device, one_thread_each(pairs * kWarpSize), sweep_step_kernel<T, kWarpSize>, op, first, z);
+  else launch(device, one_thread_each(pairs * kWarpSize), sweep_step_kernel<T, kWarpSize>, op, first, z);
   launch(device, one_thread_each(op.exclusions.count * kWarpSize), leave_out_kernel<T>, op, first, z);
 }
 
@@ -85,10 +84,8 @@ template <class T>
 void linear_sweep(Device& device, const LinearSweep<T>& op) {
   auto& cuda = on_cuda(device);
   if (pairs_of(op) == 0) return;
-  if (is_fused(cuda, op) || op.features.rows == 0)
-    fused_sweep(cuda, op);
-  else
-    sweep_by_chunks(cuda, op);
+  if (is_fused(cuda, op) || op.features.rows == 0) fused_sweep(cuda, op);
+  else sweep_by_chunks(cuda, op);
 }
 
 template <class T>

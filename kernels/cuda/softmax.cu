@@ -29,10 +29,8 @@ template <class Operation>
 void launch_pairs(Device& device, Index pairs, Index classes, void (*lane_each)(Operation),
                   void (*warp_each)(Operation), const Operation& op,
                   std::source_location where = std::source_location::current()) {
-  if (classes <= kClassesPerLane)
-    launch(on_cuda(device), one_thread_each(pairs, where), lane_each, op);
-  else
-    launch(on_cuda(device), one_thread_each(pairs * kWarpSize, where), warp_each, op);
+  if (classes <= kClassesPerLane) launch(on_cuda(device), one_thread_each(pairs, where), lane_each, op);
+  else launch(on_cuda(device), one_thread_each(pairs * kWarpSize, where), warp_each, op);
 }
 
 }  // namespace
@@ -98,16 +96,17 @@ void softmax_tangent(Device& device, const SoftmaxTangent<T>& op) {
                softmax_tangent_kernel<T, 1>, softmax_tangent_kernel<T, kWarpSize>, op);
 }
 
-// R{ℓ} = (p − e_y)·R{a}.  3K flops; reads 2K numbers, writes one.
+// R{ℓ} = (p − e_y)·R{a} = p·(R{a} − R{a}_y 1), which loses nothing where p_y is close to 1.
+// 3K flops; reads 2K numbers, writes one.
 template <class T, int kLanes>
 __global__ void __launch_bounds__(kThreads) softmax_loss_tangent_kernel(SoftmaxLossTangent<T> op) {
   const Index classes = op.probabilities.columns;
   const Pair<kLanes> at(op.loss_tangents.rows, op.loss_tangents.columns, classes);
   const T* p = op.probabilities.row(at.row);
   const T* a = op.logit_tangents.row(at.row) + at.vector * classes;
-  const Index label = at.classes > 0 ? op.labels[at.row] : -1;
+  const T label_tangent = at.classes > 0 ? a[op.labels[at.row]] : T(0);
   T sum = 0;
-  for (Index c = at.lane; c < at.classes; c += kLanes) sum = std::fma(p[c] - T(c == label ? 1 : 0), a[c], sum);
+  for (Index c = at.lane; c < at.classes; c += kLanes) sum = std::fma(p[c], a[c] - label_tangent, sum);
   sum = group_sum<kLanes>(sum);
   if (at.leads()) op.loss_tangents(at.row, at.vector) = sum;
 }

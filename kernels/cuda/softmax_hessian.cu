@@ -1,17 +1,17 @@
-// The explicit Hessian of softmax regression from K(K−1)/2 weighted SYRKs.
+// The explicit Hessian of softmax regression: K(K−1)/2 weighted symmetric products X′ᵀ diag(f) X′, of which about one
+// triangle is computed.
 #include <clout/kernels/cuda/linear.hpp>
 
 namespace clout::cuda {
 
-// f_i = √(scale · w_i · p_ic · p_ic′): X′ with its rows times f has −H_cc′ as its Gram matrix.
+// f_i = scale · w_i · p_ic · p_ic′: −H_cc′ = X′ᵀ diag(f) X′.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     pair_factors_kernel(SoftmaxHessian<T> op, Index first, Index c, Index other, MatrixView<T> factors) {
   const Index row = thread_in_grid();
   if (row >= factors.columns) return;
   const T weight = op.example_weights ? op.example_weights[first + row] : T(1);
-  const T product = op.probabilities(first + row, c) * op.probabilities(first + row, other);
-  factors(0, row) = std::sqrt(op.scale * weight * product);
+  factors(0, row) = op.scale * weight * op.probabilities(first + row, c) * op.probabilities(first + row, other);
 }
 
 // H_cc′ = H_c′c = −B, H_cc += B, H_c′c′ += B, both triangles, with the upper triangle of B [d (+ 1)][d (+ 1)].
@@ -34,32 +34,50 @@ __global__ void __launch_bounds__(kThreads)
 
 namespace {
 
+/// The triangle of a block is computed by bands of so many columns.
+constexpr Index kBandColumns = 256;
+
 template <class T>
 struct HessianScratch {
-  MatrixView<T> factors;  // [1][chunk]
-  MatrixView<T> x;        // [chunk][d (+ 1)]
-  MatrixView<T> block;    // [d (+ 1)][d (+ 1)]
+  MatrixView<T> factors;   // [1][chunk]
+  MatrixView<T> x;         // [chunk][d (+ 1)]     X′, where it must be converted
+  MatrixView<T> weighted;  // [chunk][d (+ 1)]     diag(f) X′
+  MatrixView<T> block;     // [d (+ 1)][d (+ 1)]
 
   std::size_t carve(const SoftmaxHessian<T>& op, Carver carver) {
     const Index columns = columns_with_bias(op.shape), stride = aligned_stride<T>(columns);
     const Index rows = std::min(op.features.rows, kChunkRows);
     factors = carver.matrix<T>(1, rows, rows);
     x = carver.matrix<T>(rows, columns, stride);
+    weighted = carver.matrix<T>(rows, columns, stride);
     block = carver.matrix<T>(columns, columns, stride);
     return carver.used();
   }
 };
 
-/// The upper triangle of scale · Σ w p_c p_c′ x′ x′ᵀ.
+/// Columns [first, first + count) of the first `rows` rows.
+template <class T>
+MatrixView<T> part(const MatrixView<T>& view, Index rows, Index first, Index count) {
+  return {view.data + first, rows, count, view.stride};
+}
+
+/// The upper triangle of scale · Σ w p_c p_c′ x′ x′ᵀ. The factor stays on one side, so that small integers stay exact;
+/// of every band of columns only the rows down to the diagonal are computed.
 template <class T>
 void sum_pair(CudaDevice& device, const SoftmaxHessian<T>& op, Index c, Index other, const HessianScratch<T>& scratch) {
+  const Index columns = scratch.block.columns;
   for (Index first = 0; first < op.features.rows; first += kChunkRows) {
     const Index count = std::min(kChunkRows, op.features.rows - first);
+    const auto features = op.features.rows_from(first, count);
     const MatrixView<T> factors(scratch.factors.data, 1, count);
     launch(device, one_thread_each(count), pair_factors_kernel<T>, op, first, c, other, factors);
-    const auto x =
-        stage_features<T>(device, op.features.rows_from(first, count), op.shape.bias, factors.data, scratch.x);
-    gram_upper<T>(device.blas(), x, first > 0, scratch.block);
+    const auto x = stage_features<T>(device, features, op.shape.bias, nullptr, scratch.x);
+    const auto weighted = stage_features<T>(device, features, op.shape.bias, factors.data, scratch.weighted);
+    for (Index band = 0; band < columns; band += kBandColumns) {
+      const Index width = std::min(kBandColumns, columns - band), height = band + width;
+      multiply_transposed<T>(device.blas(), part(weighted, count, 0, height), part(x, count, band, width), first > 0,
+                             part(scratch.block, height, band, width));
+    }
   }
 }
 
@@ -74,11 +92,10 @@ void softmax_hessian(Device& device, const SoftmaxHessian<T>& op) {
   check(cudaMemsetAsync(op.out.data, 0, static_cast<std::size_t>(op.out.size()) * sizeof(T), cuda.stream()));
   if (op.features.rows == 0) return;
   const Index columns = scratch.block.columns;
-  const Grid grid{divide_up(columns, kThreads), std::min<Index>(columns, 65535)};
   for (Index c = 0; c < op.shape.classes; ++c)
     for (Index other = c + 1; other < op.shape.classes; ++other) {
       sum_pair(cuda, op, c, other, scratch);
-      launch(cuda, grid, add_pair_kernel<T>, op.shape, c, other, scratch.block, op.out);
+      launch(cuda, over_matrix(columns, columns), add_pair_kernel<T>, op.shape, c, other, scratch.block, op.out);
     }
 }
 

@@ -12,8 +12,8 @@ __device__ inline bool is_excluded(const Exclusions& exclusions, Index row, Inde
   Index low = 0, high = exclusions.count;
   while (low < high) {
     const Index middle = (low + high) / 2;
-    const bool before = exclusions.rows[middle] < row ||
-                        (exclusions.rows[middle] == row && exclusions.vectors[middle] < vector);
+    const bool before =
+        exclusions.rows[middle] < row || (exclusions.rows[middle] == row && exclusions.vectors[middle] < vector);
     (before ? low : high) = before ? middle + 1 : middle;
   }
   return low < exclusions.count && exclusions.rows[low] == row && exclusions.vectors[low] == vector;
@@ -42,16 +42,33 @@ __device__ void tangent_step(const T* p, T weight, Index classes, Index lane, T*
   for (Index c = lane; c < classes; c += kLanes) z[c] = weight * p[c] * (z[c] - mean);
 }
 
-/// r = p ∘ (e − s)/(1 + s) with e = expm1(z), s = p·e
+/// r = p ∘ (e − s)/(1 + s) with e = expm1(z), s = p·e. A common shift of z changes nothing: the largest (of the classes
+/// that have any probability) is subtracted, so nothing overflows. 1 + s is summed as Σ p exp(z), all terms positive;
+/// where it is small, e − s would cancel and is taken as exp(z) − (1 + s).
 template <int kLanes, class T>
 __device__ void difference_step(const T* p, T weight, Index classes, Index lane, T* z) {
-  T sum = 0;
+  T largest = -std::numeric_limits<T>::infinity();
+  for (Index c = lane; c < classes; c += kLanes)
+    if (p[c] != 0) largest = std::fmax(largest, z[c]);
+  largest = group_max<kLanes>(largest);
+  T sum = 0, total = 0;  // s, 1 + s
   for (Index c = lane; c < classes; c += kLanes) {
-    z[c] = std::expm1(z[c]);
-    sum = std::fma(p[c], z[c], sum);
+    if (p[c] == 0) continue;
+    z[c] -= largest;
+    sum = std::fma(p[c], std::expm1(z[c]), sum);
+    total = std::fma(p[c], std::exp(z[c]), total);
   }
   sum = group_sum<kLanes>(sum);
-  for (Index c = lane; c < classes; c += kLanes) z[c] = weight * p[c] * ((z[c] - sum) / (1 + sum));
+  total = group_sum<kLanes>(total);
+  const bool is_small = total < T(0.5);
+  for (Index c = lane; c < classes; c += kLanes) {
+    if (p[c] == 0) {
+      z[c] = 0;
+      continue;
+    }
+    const T change = is_small ? std::exp(z[c]) - total : std::expm1(z[c]) - sum;
+    z[c] = weight * (p[c] * change / total);
+  }
 }
 
 /// z ← weight · r for one row and one vector, K numbers in place, by kLanes lanes; `classes` is K, or 0 for lanes that
@@ -59,12 +76,9 @@ __device__ void difference_step(const T* p, T weight, Index classes, Index lane,
 template <int kLanes, class T>
 __device__ void residual_step(const LinearSweep<T>& op, Index row, T weight, Index classes, Index lane, T* z) {
   const Index live = weight == 0 ? 0 : classes;
-  if (op.step == SweepStep::gradient)
-    gradient_step<kLanes>(live > 0 ? op.labels[row] : -1, weight, live, lane, z);
-  else if (op.step == SweepStep::tangent)
-    tangent_step<kLanes>(op.probabilities.row(row), weight, live, lane, z);
-  else
-    difference_step<kLanes>(op.probabilities.row(row), weight, live, lane, z);
+  if (op.step == SweepStep::gradient) gradient_step<kLanes>(live > 0 ? op.labels[row] : -1, weight, live, lane, z);
+  else if (op.step == SweepStep::tangent) tangent_step<kLanes>(op.probabilities.row(row), weight, live, lane, z);
+  else difference_step<kLanes>(op.probabilities.row(row), weight, live, lane, z);
   for (Index c = lane + live; c < classes; c += kLanes) z[c] = 0;
 }
 

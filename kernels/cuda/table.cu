@@ -4,27 +4,48 @@
 namespace clout::cuda {
 
 // Defined, and instantiated for float and double, in the file of the operation's family.
-template <class T> void linear_forward(Device&, const LinearForward<T>&);
-template <class T> void softmax_cross_entropy(Device&, const SoftmaxCrossEntropy<T>&);
-template <class T> void softmax_tangent(Device&, const SoftmaxTangent<T>&);
-template <class T> void softmax_loss_tangent(Device&, const SoftmaxLossTangent<T>&);
-template <class T> void example_gradients(Device&, const ExampleGradients<T>&);
-template <class T> void linear_input_gradient(Device&, const LinearInputGradient<T>&);
-template <class T> void linear_sweep(Device&, const LinearSweep<T>&);
-template <class T> std::size_t linear_sweep_scratch(const Device&, const LinearSweep<T>&);
-template <class T> void softmax_hessian(Device&, const SoftmaxHessian<T>&);
-template <class T> std::size_t softmax_hessian_scratch(const Device&, const SoftmaxHessian<T>&);
-template <class T> void combine(Device&, const Combine<T>&);
-template <class T> void vector_dots(Device&, const VectorDots<T>&);
-template <class T> void to_double(Device&, const ToDouble<T>&);
-template <class T> void from_double(Device&, const FromDouble<T>&);
-template <class T> void add_regularizer(Device&, const AddRegularizer<T>&);
-template <class T> void add_diagonal(Device&, const AddDiagonal<T>&);
-template <class T> void cg_start(Device&, const ConjugateGradientState<T>&);
-template <class T> void cg_advance(Device&, const ConjugateGradientState<T>&);
-template <class T> void cg_direct(Device&, const ConjugateGradientState<T>&);
-template <class T> void cholesky_factor(Device&, const CholeskyFactor<T>&);
-template <class T> void cholesky_solve(Device&, const CholeskySolve<T>&);
+template <class T>
+void linear_forward(Device&, const LinearForward<T>&);
+template <class T>
+void softmax_cross_entropy(Device&, const SoftmaxCrossEntropy<T>&);
+template <class T>
+void softmax_tangent(Device&, const SoftmaxTangent<T>&);
+template <class T>
+void softmax_loss_tangent(Device&, const SoftmaxLossTangent<T>&);
+template <class T>
+void example_gradients(Device&, const ExampleGradients<T>&);
+template <class T>
+void linear_input_gradient(Device&, const LinearInputGradient<T>&);
+template <class T>
+void linear_sweep(Device&, const LinearSweep<T>&);
+template <class T>
+std::size_t linear_sweep_scratch(const Device&, const LinearSweep<T>&);
+template <class T>
+void softmax_hessian(Device&, const SoftmaxHessian<T>&);
+template <class T>
+std::size_t softmax_hessian_scratch(const Device&, const SoftmaxHessian<T>&);
+template <class T>
+void combine(Device&, const Combine<T>&);
+template <class T>
+void vector_dots(Device&, const VectorDots<T>&);
+template <class T>
+void to_double(Device&, const ToDouble<T>&);
+template <class T>
+void from_double(Device&, const FromDouble<T>&);
+template <class T>
+void add_regularizer(Device&, const AddRegularizer<T>&);
+template <class T>
+void add_diagonal(Device&, const AddDiagonal<T>&);
+template <class T>
+void cg_start(Device&, const ConjugateGradientState<T>&);
+template <class T>
+void cg_advance(Device&, const ConjugateGradientState<T>&);
+template <class T>
+void cg_direct(Device&, const ConjugateGradientState<T>&);
+template <class T>
+void cholesky_factor(Device&, const CholeskyFactor<T>&);
+template <class T>
+void cholesky_solve(Device&, const CholeskySolve<T>&);
 
 template <class T>
 const KernelTable<T>& kernel_table() {

@@ -5,11 +5,6 @@
 namespace clout::cuda {
 namespace {
 
-/// Blocks along x cover a vector; along y, vectors take turns.
-Grid over_elements(Index vectors, Index length) {
-  return {divide_up(length, kThreads), vectors < 65535 ? vectors : 65535};
-}
-
 /// Calls visit(vector, i) for every element that is this thread's.
 template <class Visit>
 __device__ __forceinline__ void for_each_element(Index vectors, Index length, const Visit& visit) {
@@ -31,7 +26,7 @@ __global__ void __launch_bounds__(kThreads) combine_kernel(Combine<T> op) {
 
 template <class T>
 void combine(Device& device, const Combine<T>& op) {
-  launch(on_cuda(device), over_elements(op.y.rows, op.y.columns), combine_kernel<T>, op);
+  launch(on_cuda(device), over_matrix(op.y.rows, op.y.columns), combine_kernel<T>, op);
 }
 
 // to ← from, rounded to nearest.  12 bytes per element.
@@ -42,12 +37,12 @@ __global__ void __launch_bounds__(kThreads) convert_kernel(MatrixView<const From
 
 template <class T>
 void to_double(Device& device, const ToDouble<T>& op) {
-  launch(on_cuda(device), over_elements(op.to.rows, op.to.columns), convert_kernel<T, double>, op.from, op.to);
+  launch(on_cuda(device), over_matrix(op.to.rows, op.to.columns), convert_kernel<T, double>, op.from, op.to);
 }
 
 template <class T>
 void from_double(Device& device, const FromDouble<T>& op) {
-  launch(on_cuda(device), over_elements(op.to.rows, op.to.columns), convert_kernel<double, T>, op.from, op.to);
+  launch(on_cuda(device), over_matrix(op.to.rows, op.to.columns), convert_kernel<double, T>, op.from, op.to);
 }
 
 // y ← y + (l2 + damping) x on weights, y + damping x on biases.  2 flops and 3 sizeof(T) bytes per element.
@@ -61,7 +56,7 @@ __global__ void __launch_bounds__(kThreads) add_regularizer_kernel(AddRegularize
 
 template <class T>
 void add_regularizer(Device& device, const AddRegularizer<T>& op) {
-  launch(on_cuda(device), over_elements(op.y.rows, op.y.columns), add_regularizer_kernel<T>, op);
+  launch(on_cuda(device), over_matrix(op.y.rows, op.y.columns), add_regularizer_kernel<T>, op);
 }
 
 // The same for H itself: H_ii ← H_ii + l2 (weights) + damping.
@@ -75,7 +70,7 @@ __global__ void __launch_bounds__(kThreads) add_diagonal_kernel(AddDiagonal<T> o
 
 template <class T>
 void add_diagonal(Device& device, const AddDiagonal<T>& op) {
-  launch(on_cuda(device), over_elements(1, op.matrix.rows), add_diagonal_kernel<T>, op);
+  launch(on_cuda(device), over_matrix(1, op.matrix.rows), add_diagonal_kernel<T>, op);
 }
 
 // dots_j = x_j · y_j: a block per vector, every thread over its stride of elements, then the block's tree.

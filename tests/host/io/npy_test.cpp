@@ -156,7 +156,8 @@ TEST_F(Npy, RefusesAHeaderThatIsNoSuchDict) {
 
 TEST_F(Npy, RefusesOrdersAndTypesAndSaysTheRemedy) {
   const auto dict = [](std::string_view descr, std::string_view fortran = "False") {
-    return "{'descr': " + std::string(descr) + ", 'fortran_order': " + std::string(fortran) + ", 'shape': (1, 1)}";
+    return std::string("{'descr': ").append(descr) + ", 'fortran_order': " + std::string(fortran) +
+           ", 'shape': (1, 1)}";
   };
   expect_bad_dict(dict("'<f8'", "True"), "Fortran order; expected C order: convert it with np.ascontiguousarray");
   expect_bad_dict(dict("'>f8'"), "big-endian (dtype '>f8'); expected little-endian: convert it with .astype('<f8')");
@@ -176,7 +177,7 @@ TEST_F(Npy, RefusesOrdersAndTypesAndSaysTheRemedy) {
 
 TEST_F(Npy, RefusesImpossibleShapes) {
   const auto dict = [](std::string_view shape) {
-    return "{'descr': '<f8', 'fortran_order': False, 'shape': " + std::string(shape) + "}";
+    return std::string("{'descr': '<f8', 'fortran_order': False, 'shape': ").append(shape) + "}";
   };
   expect_bad_dict(dict("(-1,)"), "dimension -1 in the header is negative");
   expect_bad_dict(dict("(2, -9223372036854775809)"), "is negative");

@@ -52,7 +52,7 @@ std::vector<T> elements(const std::vector<std::int64_t>& shape) {
 template <class T>
 std::string name_of(const std::vector<std::int64_t>& shape) {
   std::string name(dtype_name(dtype_of<T>()));
-  for (const std::int64_t dimension : shape) name += "_" + std::to_string(dimension);
+  for (const std::int64_t dimension : shape) name.append("_").append(std::to_string(dimension));
   return name;
 }
 
