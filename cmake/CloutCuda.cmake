@@ -11,6 +11,11 @@ else()
     # Must stand before enable_language: it is frozen there.
     set(CMAKE_CUDA_ARCHITECTURES ${CLOUT_CUDA_ARCHITECTURES})
     enable_language(CUDA)
+    # CMake 3.25 refuses C++20 for nvcc because it does not know the flag.
+    if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
+      set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+      set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
+    endif()
     find_package(CUDAToolkit REQUIRED)
     set(clout_has_cuda ON)
     set(clout_cuda_state "built with CUDA ${CUDAToolkit_VERSION} for sm_${CLOUT_CUDA_ARCHITECTURES}")

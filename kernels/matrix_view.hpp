@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 namespace clout {
 
@@ -21,7 +22,11 @@ struct MatrixView {
   constexpr MatrixView(T* memory, Index height, Index width) : MatrixView(memory, height, width, width) {}
   constexpr MatrixView(T* memory, Index height, Index width, Index row_stride)
       : data(memory), rows(height), columns(width), stride(row_stride) {}
-  constexpr operator MatrixView<const T>() const { return {data, rows, columns, stride}; }
+  /// A view of constants from a view of variables.
+  template <class U>
+    requires(std::is_same_v<const U, T> && !std::is_same_v<U, T>)
+  constexpr MatrixView(const MatrixView<U>& other)  // NOLINT(google-explicit-constructor): as pointers convert
+      : MatrixView(other.data, other.rows, other.columns, other.stride) {}
 
   constexpr T& operator()(Index row, Index column) const { return data[row * stride + column]; }
   constexpr T* row(Index index) const { return data + index * stride; }

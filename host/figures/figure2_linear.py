@@ -75,8 +75,8 @@ def power_of_ten(values):
     return int(np.floor(np.log10(largest))) if largest > 0 else 0
 
 
-def with_unit(words, exponent):
-    return words if exponent == 0 else words + rf"  ($\times 10^{{{exponent}}}$)"
+def power_unit(exponent):
+    return "" if exponent == 0 else rf"  ($\times 10^{{{exponent}}}$)"
 
 
 def note(axes, position, lines, **alignment):
@@ -85,22 +85,43 @@ def note(axes, position, lines, **alignment):
               **alignment)
 
 
-def draw_panel(axes, x, y, title, lines, style):
+def linear_axes(axes, x, y):
+    """Scales both axes alike and says by what power of ten."""
     exponent = power_of_ten(np.concatenate([x, y]))
-    x, y = x / 10.0**exponent, y / 10.0**exponent
     low, high = min(x.min(), y.min()), max(x.max(), y.max())
     margin = 0.06 * (high - low or 1.0)
-    limits = (low - margin, high + margin)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(matplotlib.ticker.MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
+        axis.set_major_formatter(lambda value, _: f"{value / 10.0**exponent:g}".replace("-", "\N{MINUS SIGN}"))
+    return (low - margin, high + margin), power_unit(exponent)
+
+
+def logarithmic_axes(axes, x, y):
+    """Random points' influence spans many powers of ten: logarithmic on both sides of a small linear part around 0."""
+    sizes = np.abs(x[x != 0])
+    linear = 10.0 ** np.floor(np.log10(np.quantile(sizes, 0.25))) if len(sizes) else 1.0
+    largest = 10.0 ** np.ceil(np.log10(max(np.max(np.abs(x)), np.max(np.abs(y)), linear)))
+    for axis in ("x", "y"):
+        getattr(axes, f"set_{axis}scale")("symlog", linthresh=linear, linscale=1.0)
+    powers = range(round(np.log10(linear)), round(np.log10(largest)) + 1)
+    ticks = [10.0**power for power in powers[:: 2 if len(powers) > 4 else 1]]
+    ticks = [-tick for tick in reversed(ticks)] + [0.0] + ticks
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(matplotlib.ticker.FixedLocator(ticks))
+        axis.set_minor_locator(matplotlib.ticker.NullLocator())
+    return (-largest, largest), "  (logarithmic)"
+
+
+def draw_panel(axes, x, y, title, lines, scale, style):
+    limits, unit = scale(axes, x, y)
 
     axes.axhline(0, color="#DDDDDD", linewidth=0.6, zorder=0)
     axes.axvline(0, color="#DDDDDD", linewidth=0.6, zorder=0)
     axes.plot(limits, limits, color=DIAGONAL, linewidth=1.1, zorder=1, label="predicted = actual")
     axes.scatter(x, y, color=POINTS, linewidths=0, zorder=2, **style)
     axes.set(xlim=limits, ylim=limits, aspect="equal")
-    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(nbins=6))
-    axes.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(nbins=6))
-    axes.set_xlabel(with_unit("predicted change of test loss\nwhen the point is removed", exponent))
-    axes.set_ylabel(with_unit("actual change after retraining", exponent))
+    axes.set_xlabel("predicted change of test loss\nwhen the point is removed" + unit)
+    axes.set_ylabel("actual change after retraining" + unit)
     axes.set_title(title, fontsize=9.5, pad=7)
     note(axes, (0.045, 0.965), lines, va="top", ha="left")
     axes.legend(loc="lower right", frameon=False, fontsize=8.5, handlelength=1.6, borderaxespad=0.4)
@@ -113,11 +134,11 @@ def influential_panel(axes, x, y, summary):
              f"slope {summary.get('slope', slope_of(x, y)):.4f}",
              f"n = {len(x):,}"]
     title = f"The {len(x):,} most influential training points,\ntest image {summary.get('test_index', '?')}"
-    draw_panel(axes, x, y, title, lines, {"s": 11, "alpha": 0.55})
+    draw_panel(axes, x, y, title, lines, linear_axes, {"s": 11, "alpha": 0.55})
 
 
 def random_panel(axes, x, y, random):
-    lines = [f"Pearson {below(pearson_of(x, y), 6)}", f"slope {random.get('slope_pooled', slope_of(x, y)):.4f}"]
+    lines = [f"Pearson {below(random.get('pearson_pooled', pearson_of(x, y)), 6)}", f"slope {random.get('slope_pooled', slope_of(x, y)):.4f}"]
     if "slope_pooled_interval" in random:
         lines.append("95 % [{:.4f}, {:.4f}]".format(*random["slope_pooled_interval"]))
     lines.append(f"n = {len(x):,}")
@@ -125,7 +146,7 @@ def random_panel(axes, x, y, random):
     title = (f"{counts[0]:,} random training points,\n{counts[1]:,} random test images" if all(counts)
              else "Random training points,\nrandom test images")
     # As pixels: tens of thousands of vector circles would make the SVG slow to open.
-    draw_panel(axes, x, y, title, lines, {"s": 5, "alpha": 0.15, "rasterized": True})
+    draw_panel(axes, x, y, title, lines, logarithmic_axes, {"s": 6, "alpha": 0.2, "rasterized": True})
     if all(key in random for key in ("pearson_min", "slope_min", "slope_max")):
         alone = ["each test image alone:", rf"Pearson $\geq$ {below(random['pearson_min'], 6)}",
                  f"slope {below(random['slope_min'], 3)} to {above(random['slope_max'], 3)}"]

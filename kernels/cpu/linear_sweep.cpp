@@ -144,11 +144,12 @@ void add_partitions(const Device& device, const LinearSweep<T>& op, const SweepS
   const Index d = shape.features;
   parallel_tasks(device, shape.columns, [&](Index task, int) {
     const Index c = task % shape.classes, j = task / shape.classes;
-    const Index offset = (c * shape.vectors + j) * shape.depth;
+    const Index column = c * shape.vectors + j;
     const auto total = [&](Index f) {
+      const Index at = sum_at(shape, column, f);
       double sum = 0;
       for (Index partition = 0; partition < plan.partitions; ++partition)
-        sum += static_cast<double>(plan.sum(op.scratch, partition)[offset + f]);
+        sum += static_cast<double>(plan.sum(op.scratch, partition)[at]);
       return sum;
     };
     const double scale = static_cast<double>(op.scale), feature_scale = scale * static_cast<double>(op.features.scale);

@@ -36,7 +36,9 @@ struct PanelShape {
 
   Index panels() const { return depth / kPanel<T>; }
   Index column_panels() const { return ceil_div(columns, kPanel<T>); }
-  Index packed_x() const { return rows * depth; }
+  /// From panel to panel of a block: an odd number of cache lines.
+  Index panel_stride() const { return (rows + 1) * kPanel<T>; }
+  Index packed_x() const { return panel_stride() * panels(); }
   Index packed_vectors() const { return (is_wide ? column_panels() * kPanel<T> : columns) * depth; }
   Index z() const { return rows * z_stride; }
 };
@@ -50,11 +52,12 @@ struct ColumnOrder {
 /// Rows first…first+count−1 of X (stored values, without scale) into `block`, and zeros up to `padded` rows.
 template <class T>
 void pack_rows(const PanelShape<T>& shape, const FeatureView<T>& x, Index first, Index count, Index padded, T* block) {
-  const Index d = shape.features, whole = d / kPanel<T>, panel_stride = shape.rows * kPanel<T>;
+  const Index d = shape.features, whole = d / kPanel<T>, panel_stride = shape.panel_stride();
   const auto pack = [&](const auto* from, T* to) {
     for (Index panel = 0; panel < whole; ++panel)
-      for (Index lane = 0; lane < kPanel<T>; ++lane)
-        to[panel * panel_stride + lane] = static_cast<T>(from[panel * kPanel<T> + lane]);
+#pragma GCC unroll 2
+      for (Index half = 0; half < kPanel<T>; half += kLanes<T>)
+        store(to + panel * panel_stride + half, load_as<T>(from + panel * kPanel<T> + half));
     if (whole == shape.panels()) return;
     T* last = to + whole * panel_stride;
     for (Index lane = 0; lane < kPanel<T>; ++lane) {
@@ -92,7 +95,7 @@ void pack_vectors(const Device& device, const PanelShape<T>& shape, MatrixView<c
 /// Z = X Vᵀ with lanes over columns: tiles of kTileRows rows × one panel of columns, over all features.
 template <class T>
 void forward_wide(const PanelShape<T>& shape, const T* block, const T* packed, Index padded, T* z) {
-  const Index panel_stride = shape.rows * kPanel<T>;
+  const Index panel_stride = shape.panel_stride();
   for (Index columns = 0; columns < shape.column_panels(); ++columns)
     for (Index row = 0; row < padded; row += kTileRows) {
       Tile<T, kTileRows> tile;
@@ -108,12 +111,13 @@ void forward_wide(const PanelShape<T>& shape, const T* block, const T* packed, I
     }
 }
 
-// Z for Rows rows and Columns columns with lanes over features, summed over the lanes at the end.
+// Z for Rows rows and Columns columns with lanes over features first…last−1, summed over the lanes at the end; added to
+// what is there unless these are the first features.
 template <class T, int Rows, int Columns>
-void forward_narrow_tile(const PanelShape<T>& shape, const T* x, const T* v, T* z) {
+void forward_narrow_tile(const PanelShape<T>& shape, const T* x, const T* v, Index first, Index last, T* z) {
   Vector<T> sums[Rows][Columns] = {};
-  const Index panel_stride = shape.rows * kPanel<T>;
-  for (Index f = 0; f < shape.depth; f += kPanel<T>, x += panel_stride)
+  x += first / kPanel<T> * shape.panel_stride();
+  for (Index f = first; f < last; f += kPanel<T>, x += shape.panel_stride())
 #pragma GCC unroll 2
     for (Index half = 0; half < kPanel<T>; half += kLanes<T>) {
       Vector<T> rows[Rows];
@@ -129,19 +133,24 @@ void forward_narrow_tile(const PanelShape<T>& shape, const T* x, const T* v, T* 
 #pragma GCC unroll 16
   for (int i = 0; i < Rows; ++i)
 #pragma GCC unroll 16
-    for (int c = 0; c < Columns; ++c) z[i * shape.z_stride + c] = lane_sum<T>(sums[i][c]);
+    for (int c = 0; c < Columns; ++c) {
+      T& target = z[i * shape.z_stride + c];
+      target = (first > 0 ? target : T(0)) + lane_sum<T>(sums[i][c]);
+    }
 }
 
-/// Z = X Vᵀ with lanes over features, for few columns: no work is spent on columns that are not there. Tiles of at most
-/// 4 columns, so that the tile's part of V stays in the first-level cache while the block's rows pass.
+/// Z = X Vᵀ with lanes over features, for few columns: no work is spent on columns that are not there. So many features
+/// at a time that their part of V stays in the first-level cache, while X comes from the second-level cache once.
 template <class T>
 void forward_narrow(const PanelShape<T>& shape, const T* block, const T* packed, Index padded, T* z) {
-  for_each_tile<4>(shape.columns, [&](Index column, auto columns) {
-    constexpr int kColumns = columns, kRows = kColumns >= 3 ? 3 : 6;
-    for (Index row = 0; row < padded; row += kRows)
-      forward_narrow_tile<T, kRows, kColumns>(shape, block + row * kPanel<T>, packed + column * shape.depth,
-                                              z + row * shape.z_stride + column);
-  });
+  constexpr Index kCache = 16 * 1024 / static_cast<Index>(sizeof(T));
+  const Index step = std::max<Index>(1, kCache / (shape.columns * kPanel<T>)) * kPanel<T>;
+  for (Index first = 0; first < shape.depth; first += step)
+    for (Index row = 0; row < padded; row += 2)
+      for_each_tile<5>(shape.columns, [&](Index column, auto columns) {
+        forward_narrow_tile<T, 2, columns>(shape, block + row * kPanel<T>, packed + column * shape.depth, first,
+                                           std::min(first + step, shape.depth), z + row * shape.z_stride + column);
+      });
 }
 
 /// How many rows forward() computes for `count` of them: whole tiles.
@@ -156,19 +165,28 @@ void forward(const PanelShape<T>& shape, const T* block, const T* packed, Index 
   else forward_narrow(shape, block, packed, padded_rows<T>(count), z);
 }
 
-/// G += Rᵀ X over `count` rows of a block; R in the place of Z, G [columns][depth].
+/// Where backward() leaves the sum of a column and feature (or bias).
+template <class T>
+Index sum_at(const PanelShape<T>& shape, Index column, Index feature) {
+  const Index tiles = ceil_div(shape.columns, kTileRows), tile = ((column + 1) * tiles - 1) / shape.columns;
+  const Index first = shape.columns * tile / tiles, width = shape.columns * (tile + 1) / tiles - first;
+  return first * shape.depth + (feature / kPanel<T> * width + column - first) * kPanel<T> + feature % kPanel<T>;
+}
+
+/// G += Rᵀ X over `count` rows of a block; R in the place of Z. A tile's columns of R stay in the first-level cache
+/// while the block's panels stream by. G is [tile][panel][column of the tile][kPanel], in the order of its use: see
+/// sum_at().
 template <class T>
 void backward(const PanelShape<T>& shape, const T* block, const T* residuals, Index count, T* sums) {
-  for (Index panel = 0; panel < shape.panels(); ++panel) {
-    const T* x = block + panel * shape.rows * kPanel<T>;
-    for_each_tile<kTileRows>(shape.columns, [&](Index column, auto rows) {
+  for_each_tile<kTileRows>(shape.columns, [&](Index column, auto rows) {
+    T* at = sums + column * shape.depth;
+    for (Index panel = 0; panel < shape.panels(); ++panel, at += rows * kPanel<T>) {
       Tile<T, rows> tile;
-      T* at = sums + column * shape.depth + panel * kPanel<T>;
-      tile.load_from(at, shape.depth);
-      tile.multiply_add(residuals + column, 1, shape.z_stride, x, count);
-      tile.store_to(at, shape.depth);
-    });
-  }
+      tile.load_from(at, kPanel<T>);
+      tile.multiply_add(residuals + column, 1, shape.z_stride, block + panel * shape.panel_stride(), count);
+      tile.store_to(at, kPanel<T>);
+    }
+  });
 }
 
 }  // namespace clout::cpu

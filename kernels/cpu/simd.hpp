@@ -2,6 +2,9 @@
 // Vectors of the width that this build's processor has (GCC vector extensions; plain x86-64 gives 16 bytes), and exp.
 
 #include <clout/kernels/matrix_view.hpp>
+#if defined(__AVX2__) || defined(__AVX512F__)
+#include <immintrin.h>
+#endif
 #include <cstring>
 #include <limits>
 #include <type_traits>
@@ -59,6 +62,29 @@ inline Vector<T> broadcast(T value) {
 template <class T>
 inline Vector<T> select(Integers<T> condition, Vector<T> yes, Vector<T> no) {
   return condition ? yes : no;
+}
+
+/// kLanes numbers, from T or from bytes.
+template <class T>
+inline Vector<T> load_as(const T* from) {
+  return load(from);
+}
+template <class T>
+inline Vector<T> load_as(const std::uint8_t* from) {
+  // Written out: GCC 12 turns its own vector conversion of bytes into one of single elements.
+#if defined(__AVX512F__)
+  if constexpr (std::is_same_v<T, float>)
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
+  else return _mm512_cvtepi32_pd(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from))));
+#elif defined(__AVX2__)
+  if constexpr (std::is_same_v<T, float>)
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from))));
+  else return _mm256_cvtepi32_pd(_mm_cvtepu8_epi32(_mm_loadu_si32(from)));
+#else
+  Vector<T> value;
+  for (int lane = 0; lane < kLanes<T>; ++lane) value[lane] = static_cast<T>(from[lane]);
+  return value;
+#endif
 }
 
 /// Sum over the lanes, halves first.

@@ -7,8 +7,8 @@
 namespace clout::cpu {
 namespace {
 
-constexpr Index kBlockRows = 192;  // rows of X that are packed at a time
-constexpr Index kTasks = 32;       // at least so many, where there is that much work
+constexpr Index kBlockRows = 96;  // rows of X that are packed at a time
+constexpr Index kTasks = 32;      // at least so many, where there is that much work
 
 // A task computes block (c, c′) of the Hessian, c < c′, or a band of its columns: a triangle of square tiles, since
 // the block is symmetric. Every tile belongs to one task, which adds up all rows in order: nothing depends on threads.

@@ -31,13 +31,11 @@ struct SweepTile {
   static constexpr int kPairs = kPairCount, kWarps = kThreads / kWarpSize;
   static constexpr int kWidth = 16 / sizeof(T);
   static constexpr int kPacksOfThread = kMostColumns / kWidth / kThreads;
-  // As high as the registers for z and for the sums, and the shared memory for the rows, allow.
-  static constexpr int kRowsOfWarp = sizeof(T) == 4 ? (sizeof(S) == 1 && kPairs <= 10 ? 4 : 2)
-                                                    : (kPairs > 10      ? 1
-                                                       : sizeof(S) == 1 ? 4
-                                                                        : 2);
+  // A tile is as high as the registers for z and for the sums, and the shared memory for the rows, allow.
+  static constexpr bool kIsWide = sizeof(T) == 8 && kPairs > 10;
+  static constexpr int kRowsOfWarp = kIsWide ? 1 : sizeof(S) == 1 ? 4 : 2;
   static constexpr int kRows = kWarps * kRowsOfWarp;
-  static constexpr int kBlocksAtOnce = sizeof(T) == 4 ? 2 : 1;  // on a multiprocessor, at least
+  static constexpr int kBlocksAtOnce = sizeof(T) == 4 && kPairs <= 10 ? 2 : 1;  // on a multiprocessor, at least
   using VectorPack = Pack<T, kWidth>;
   using RowPack = Pack<S, kWidth>;
 
