@@ -7,7 +7,9 @@ set(clout_share_dir ${CMAKE_INSTALL_DATADIR}/clout)
 # The program, its data and the scripts that draw its figures.
 if(TARGET clout)
   # CUDA's libraries often lie where the loader does not look by itself.
-  set_target_properties(clout PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
+  if(NOT CMAKE_INSTALL_RPATH)
+    set_target_properties(clout PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
+  endif()
   install(TARGETS clout RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/data/mnist DESTINATION ${clout_share_dir}/data)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/host/figures DESTINATION ${clout_share_dir} FILES_MATCHING PATTERN "*.py")

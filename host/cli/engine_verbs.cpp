@@ -152,7 +152,13 @@ void add_engine_verbs(CLI::App& app, Options& o, Run& chosen) {
   CLI::App& hvp = verb("hvp", "exact Hessian-vector products (H + damping I)V: [k][p]",
                        " --vectors v.npy --damping 0 --out hv.npy", in_precision([]<class T>(const Invocation& call) { run_hvp<T>(call); }));
   add_vectors(hvp, o);
-  hvp.add_option("--damping", o.damping, "added to the Hessian's diagonal")->check(CLI::NonNegativeNumber);
+  hvp.add_option("--damping", o.damping, "added to the Hessian's diagonal")
+      ->check(CLI::NonNegativeNumber)
+      ->check(not_nan());
+  // Nothing to choose here: the logits of a linear model have no second derivative, so the two are the same matrix.
+  hvp.add_option("--curvature", o.curvature, "hessian, or ggn (Gauss-Newton); for --model logistic they are equal")
+      ->check(CLI::IsMember({"hessian", "ggn"}))
+      ->capture_default_str();
   add_out(hvp, o, "the .npy file to write");
 
   CLI::App& tangent = verb("tangent", "tangents of the per-example losses, v.grad l_i: [n][k]",

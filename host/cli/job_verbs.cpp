@@ -139,7 +139,7 @@ void add_job_verbs(CLI::App& app, Options& o, Run& chosen) {
   add_model(training, o);
   add_data(training, o, false);
   training.add_option("--params", o.params, "where to start: .npy [p] (default: zero)");
-  training.add_option("--tolerance", o.tolerance, "on the gradient norm")->check(CLI::PositiveNumber)->capture_default_str();
+  training.add_option("--tolerance", o.tolerance, "on the gradient norm")->check(CLI::PositiveNumber)->check(not_nan())->capture_default_str();
   training.add_flag("--allow-uncertified", o.allow_uncertified, "write results that did not converge, too");
   add_out(training, o, "the folder to write into");
 
@@ -171,6 +171,7 @@ void add_job_verbs(CLI::App& app, Options& o, Run& chosen) {
   all->excludes(groups);
   retraining.add_option("--tolerance", o.tolerance, "on every retrained model's gradient norm")
       ->check(CLI::PositiveNumber)
+      ->check(not_nan())
       ->capture_default_str();
   retraining.add_flag("--resume", o.resume, "go on with the unfinished work in --out");
   retraining.add_flag("--allow-uncertified", o.allow_uncertified, "write results that did not converge, too");

@@ -5,6 +5,15 @@
 
 namespace clout::cli {
 
+CLI::Validator not_nan() {
+  const auto message = [](std::string& text) {
+    double value = 0;
+    const bool is_nan = CLI::detail::lexical_cast(text, value) && std::isnan(value);
+    return is_nan ? std::string("NaN; expected a number") : std::string();
+  };
+  return CLI::Validator(message, "");
+}
+
 void add_common(CLI::App& app, Options& o) {
   app.add_option("--device", o.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
   app.add_option("--precision", o.precision, "double or single")
@@ -15,8 +24,10 @@ void add_common(CLI::App& app, Options& o) {
   app.add_option("--seed", o.seed, "of everything drawn at random")->capture_default_str();
   app.add_flag("--quiet", o.quiet, "no table on standard output");
   app.add_flag("--json", o.json, "the results' facts as one JSON object on standard output");
-  app.add_flag_callback("--progress", [&o] { o.progress = true; }, "show progress even where there is no terminal");
-  app.add_flag_callback("--no-progress", [&o] { o.progress = false; }, "show no progress");
+  app.add_flag_callback(
+      "--progress", [&o] { o.progress = true; }, "show progress even where there is no terminal");
+  app.add_flag_callback(
+      "--no-progress", [&o] { o.progress = false; }, "show no progress");
 }
 
 void add_model(CLI::App& app, Options& o) {
@@ -25,6 +36,7 @@ void add_model(CLI::App& app, Options& o) {
   app.add_flag("--bias", o.bias, "with a bias per class (never regularised)");
   app.add_option("--l2", o.l2, "lambda of the regulariser (lambda/2)||weights||^2")
       ->check(CLI::NonNegativeNumber)
+      ->check(not_nan())
       ->capture_default_str();
 }
 
@@ -43,9 +55,11 @@ void add_solver(CLI::App& app, Options& o) {
   app.add_option("--solver", o.solver, "cg or direct")->check(CLI::IsMember({"cg", "direct"}))->capture_default_str();
   app.add_option("--damping", o.damping, "added to the Hessian's diagonal; the same in every solver")
       ->check(CLI::NonNegativeNumber)
+      ->check(not_nan())
       ->capture_default_str();
   app.add_option("--tolerance", o.tolerance, "on the true relative residual, in double")
       ->check(CLI::PositiveNumber)
+      ->check(not_nan())
       ->capture_default_str();
   app.add_option("--max-iterations", o.max_iterations, "of cg")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_flag("--allow-uncertified", o.allow_uncertified, "write results that could not be certified, too");
@@ -58,12 +72,12 @@ void add_tests(CLI::App& app, Options& o) {
       ->delimiter(',');
 }
 
-void add_out(CLI::App& app, Options& o, const std::string& what) {
-  app.add_option("--out", o.out, what)->required();
-}
+void add_out(CLI::App& app, Options& o, const std::string& what) { app.add_option("--out", o.out, what)->required(); }
 
 std::size_t parse_bytes(const std::string& text) {
-  const auto bad = [&] { return InvalidInput("--memory-limit " + text + ": expected a size such as 8G, 500M or 1048576"); };
+  const auto bad = [&] {
+    return InvalidInput("--memory-limit " + text + ": expected a size such as 8G, 500M or 1048576");
+  };
   std::size_t used = 0;
   double value = 0;
   try {

@@ -26,7 +26,7 @@ struct Options {
   std::string x, y, params, weights, vectors, out;
 
   // Solving, training, asking.
-  std::string solver = "cg";
+  std::string solver = "cg", curvature = "hessian";
   double damping = 0, tolerance = 1e-10;
   Index max_iterations = 10'000, top = 10;
   std::string test_x, test_y;
@@ -40,6 +40,9 @@ struct Options {
 
   bool is_single() const { return precision == "single"; }
 };
+
+/// Refuses NaN, which CLI11's ranges let through.
+CLI::Validator not_nan();
 
 void add_common(CLI::App& app, Options& options);
 void add_model(CLI::App& app, Options& options);

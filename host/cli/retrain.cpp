@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <clout/engine/influence.hpp>
 #include <clout/host/cli/output.hpp>
 #include <clout/host/cli/retrain.hpp>
@@ -30,11 +31,32 @@ Groups groups_from_json(const std::string& path) {
   }
 }
 
-/// The sets of rows that the options name, checked against n examples.
-Groups requested_groups(const Options& o, Index n) {
+/// Throws InvalidInput, beginning with `source`, where a set cannot be left out of `data`.
+void check_group(const std::string& source, const std::vector<Index>& group, const Dataset<double>& data) {
+  if (group.empty()) throw InvalidInput(source + ": has an empty set; expected at least one index in each");
+  for (const Index i : group)
+    if (i < 0 || i >= data.examples())
+      throw InvalidInput(source + ": index " + std::to_string(i) + " is out of range; expected 0 to " +
+                         std::to_string(data.examples() - 1));
+  std::vector<Index> sorted(group);
+  std::sort(sorted.begin(), sorted.end());
+  const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
+  if (twice != sorted.end())
+    throw InvalidInput(source + ": index " + std::to_string(*twice) + " stands twice in one set; expected each once");
+  double weight = 0;
+  for (const Index i : group) weight += data.weight(i);
+  if (!(weight < data.total_weight()))
+    throw InvalidInput(source + ": a set of " + std::to_string(group.size()) +
+                       " examples has all the weight there is; something must stay");
+}
+
+/// The sets of rows that the options name.
+Groups requested_groups(const Options& o, const Dataset<double>& data) {
+  const Index n = data.examples();
   Groups groups;
   std::string source = o.all ? "--all" : o.groups.empty() ? o.indices : o.groups;
-  if (source.empty()) throw InvalidInput("retrain: nothing to leave out is named; expected --indices, --all or --groups");
+  if (source.empty())
+    throw InvalidInput("retrain: nothing to leave out is named; expected --indices, --all or --groups");
   if (o.all) {
     for (Index i = 0; i < n; ++i) groups.push_back({i});
   } else if (!o.groups.empty()) {
@@ -43,23 +65,24 @@ Groups requested_groups(const Options& o, Index n) {
     for (const Index i : read_integers(o.indices, "indices")) groups.push_back({i});
   }
   if (groups.empty()) throw InvalidInput(source + ": is empty; expected at least one index");
-  for (const auto& group : groups) {
-    if (group.empty()) throw InvalidInput(source + ": has an empty set; expected at least one index in each");
-    for (const Index i : group)
-      if (i < 0 || i >= n)
-        throw InvalidInput(source + ": index " + std::to_string(i) + " is out of range; expected 0 to " +
-                           std::to_string(n - 1));
-  }
+  for (const auto& group : groups) check_group(source, group, data);
   return groups;
 }
 
 /// Everything that changes the retrained models' bits.
 std::string fingerprint(const Options& o, const io::Manifest& manifest, const DeviceInfo& device, Index block) {
   const Facts all = manifest.to_json();
-  Facts facts{{"verb", "retrain"},       {"inputs", all["inputs"]},       {"bias", o.bias},
-              {"classes", o.classes},    {"l2", o.l2},                    {"test_index", o.test_index},
-              {"all", o.all},            {"precision", o.precision},      {"tolerance", o.tolerance},
-              {"block", block},          {"device", device.name + ", " + device.model}};
+  Facts facts{{"verb", "retrain"},
+              {"inputs", all["inputs"]},
+              {"bias", o.bias},
+              {"classes", o.classes},
+              {"l2", o.l2},
+              {"test_index", o.test_index},
+              {"all", o.all},
+              {"precision", o.precision},
+              {"tolerance", o.tolerance},
+              {"block", block},
+              {"device", device.name + ", " + device.model}};
   return facts.dump();
 }
 
@@ -77,7 +100,8 @@ std::vector<double> predictions(Influence<T>& influence, const Groups& groups, I
     for (std::size_t g = 0; g < groups.size(); ++g)
       for (std::size_t t = 0; t < rows.size(); ++t) {
         double sum = 0;
-        for (const Index i : groups[g]) sum += scores.values[t * static_cast<std::size_t>(n) + static_cast<std::size_t>(i)];
+        for (const Index i : groups[g])
+          sum += scores.values[t * static_cast<std::size_t>(n) + static_cast<std::size_t>(i)];
         predicted[g * static_cast<std::size_t>(tests) + static_cast<std::size_t>(first) + t] = sum;
       }
     if (progress) progress("predict", static_cast<double>(first + kBlock), static_cast<double>(tests));
@@ -102,6 +126,17 @@ std::string loo_csv(const Groups& groups, bool by_group, const std::vector<std::
   return text;
 }
 
+/// A journal in which no block stands is no work to go on with: it goes away with whatever ended the run.
+struct EmptyJournal {
+  io::Journal& journal;
+  ~EmptyJournal() {
+    try {
+      if (journal.completed().empty()) journal.finish();
+    } catch (const Error&) {  // then it stays, and the next run says so
+    }
+  }
+};
+
 }  // namespace
 
 template <class T>
@@ -111,7 +146,7 @@ void run_retrain(const Invocation& call) {
   Problem problem(o, call.command_line);
   Problem::Tests tests = problem.load_tests();
   const Index n = problem.data().examples(), m = static_cast<Index>(tests.rows.size()), p = problem.parameters();
-  const Groups groups = requested_groups(o, n);
+  const Groups groups = requested_groups(o, problem.data());
   for (const std::string& path : {o.indices, o.groups})
     if (!path.empty()) problem.manifest().add_input(path);
 
@@ -126,6 +161,7 @@ void run_retrain(const Invocation& call) {
   LeaveOneOutOptions options{.tolerance = o.tolerance};
   io::Journal journal = io::Journal::open(
       folder / "retrain.journal", fingerprint(o, problem.manifest(), problem.device().info(), options.block), o.resume);
+  const EmptyJournal nothing_yet{journal};
   const auto factor = make_factor<T>(problem, 0.0);
   const auto solver = make_direct_solver<T>(factor, exact, 0.0, 1e-10, problem.progress());
   Influence<T> influence(problem.objective<T>(), *tests.objective, *solver, problem.theta());
@@ -149,13 +185,16 @@ void run_retrain(const Invocation& call) {
     actual.insert(actual.end(), model.loss_change.begin(), model.loss_change.end());
   const Index count = static_cast<Index>(groups.size());
   if (count * m <= kMostCsvPairs) {
-    io::write_file(folder / "loo.csv", loo_csv(groups, !o.groups.empty(), problem.data().host_labels(), tests.rows,
-                                               models, predicted));
+    io::write_file(folder / "loo.csv",
+                   loo_csv(groups, !o.groups.empty(), problem.data().host_labels(), tests.rows, models, predicted));
   } else {
     io::write_npy(folder / "actual.npy", {count, m}, std::span<const double>(actual));
     io::write_npy(folder / "predicted.npy", {count, m}, std::span<const double>(predicted));
   }
-  Facts facts{{"models", count}, {"test_examples", m}, {"max_gradient_norm", worst}, {"tolerance", o.tolerance},
+  Facts facts{{"models", count},
+              {"test_examples", m},
+              {"max_gradient_norm", worst},
+              {"tolerance", o.tolerance},
               {"start_gradient_norm", start_norm}};
   if (count * m > 1) {
     const Agreement agree = agreement(predicted, actual);

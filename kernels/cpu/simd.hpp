@@ -73,9 +73,13 @@ template <class T>
 inline Vector<T> load_as(const std::uint8_t* from) {
   // Written out: GCC 12 turns its own vector conversion of bytes into one of single elements.
 #if defined(__AVX512F__)
+  constexpr auto kAll = static_cast<__mmask16>(-1);  // the forms without a mask warn of GCC's own variables
   if constexpr (std::is_same_v<T, float>)
-    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
-  else return _mm512_cvtepi32_pd(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from))));
+    return _mm512_maskz_cvtepi32_ps(
+        kAll, _mm512_maskz_cvtepu8_epi32(kAll, _mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
+  else
+    return _mm512_maskz_cvtepi32_pd(static_cast<__mmask8>(kAll),
+                                    _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from))));
 #elif defined(__AVX2__)
   if constexpr (std::is_same_v<T, float>)
     return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from))));

@@ -34,10 +34,11 @@ inline Shape one_thread_each(Index count, std::source_location where = std::sour
   return {Grid{divide_up(count, kThreads)}, kThreads, 0, where};
 }
 
-/// One thread for each column of a matrix; along y, rows take turns.
+/// One thread for each column of a matrix and every gridDim.y-th row: four rows or more each.
 inline Shape over_matrix(Index rows, Index columns, std::source_location where = std::source_location::current()) {
   const Index threads = columns < kThreads ? round_up(columns, kWarpSize) : kThreads;
-  return {Grid{divide_up(columns, kThreads), rows < 65535 ? rows : 65535}, static_cast<int>(threads), 0, where};
+  const Index turns = divide_up(rows, 4);
+  return {Grid{divide_up(columns, kThreads), turns < 65535 ? turns : 65535}, static_cast<int>(threads), 0, where};
 }
 
 /// Throws InternalError unless the shape is one that this GPU can run.

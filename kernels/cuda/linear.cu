@@ -24,7 +24,7 @@ MatrixView<const T> stage_features(CudaDevice& device, const FeatureView<T>& fea
   return target;
 }
 
-// W′_jc,i ← scale · V_j[c][i], biases as they are. A block along y for each (vector, class).
+// W′_jc,i ← scale · V_j[c][i], biases as they are. Along y, (vector, class) pairs take turns.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     pack_vectors_kernel(LinearShape shape, T scale, MatrixView<const T> vectors, MatrixView<T> packed) {
@@ -88,7 +88,7 @@ void linear_forward(Device& device, const LinearForward<T>& op) {
 }
 
 // out_m = c_m ⊗ (x_{i_m}, 1).  One product per number written; reads X's row once per class, from cache.
-// A block along y for each (m, class).
+// Along y, pairs (m, class) take turns.
 template <class T>
 __global__ void __launch_bounds__(kThreads) example_gradients_kernel(ExampleGradients<T> op) {
   const Index i = thread_in_grid(), classes = op.shape.classes;

@@ -152,8 +152,12 @@ def hessian(problem, theta):
 
 
 def solve(problem, theta, vectors, damping=0.0):
-    """[k][p]: (H + damping I)^-1 v. With a bias the Hessian is singular (equal shifts of all classes): damping > 0."""
-    return np.linalg.solve(hessian(problem, theta) + damping * np.eye(problem.parameters), vectors.T).T
+    """[k][p]: (H + damping I)^-1 v. With a bias H is singular along equal shifts of all classes: without damping the
+    vectors must be orthogonal to that, as all gradients are, and the solutions are too."""
+    h = hessian(problem, theta) + damping * np.eye(problem.parameters)
+    if problem.bias and damping == 0:
+        h[problem.regularised :, problem.regularised :] += 1 / problem.classes
+    return np.linalg.solve(h, vectors.T).T
 
 
 def influence(problem, theta, test, damping=0.0):
@@ -165,9 +169,9 @@ def influence(problem, theta, test, damping=0.0):
 
 
 def self_influence(problem, theta, damping=0.0):
-    """[n]: +(1/n) grad l_i . (H + damping I)^-1 grad l_i, no regulariser in either factor"""
+    """[n]: +(w_i/W) grad l_i . (H + damping I)^-1 grad l_i, no regulariser in either factor"""
     g = example_gradients(problem, theta)
-    return np.einsum("np,np->n", g, solve(problem, theta, g, damping)) / len(problem.y)
+    return np.einsum("np,np->n", g, solve(problem, theta, g, damping)) * problem.w
 
 
 def train(problem, start=None, tolerance=1e-14, max_iterations=100):

@@ -15,7 +15,7 @@ class CertificateTest : public ::testing::Test {
   Solved cg(const oracle::Matrix& a, const oracle::Matrix& v, double damping, double tolerance, double fault = 0) {
     MatrixObjective<T> fast(*device_, a, fault);
     MatrixObjective<double> exact(*device_, a);
-    return solve(*make_conjugate_gradient<T>(fast, exact, damping, tolerance), v);
+    return solve(*make_conjugate_gradient<T>(fast, exact, damping, tolerance, 300), v);
   }
   Device& device() { return *device_; }
 

