@@ -115,7 +115,8 @@ TEST_F(CertificateTest, WrongProductsNeverGetAFalseCertificate) {
 TEST_F(CertificateTest, AFactorOfAnotherMatrixIsFoundOut) {
   const oracle::Matrix a = with_eigenvalues({0.2, 1, 2, 3, 5}), b = with_eigenvalues({4, 0.1, 3, 9, 0.2});
   MatrixObjective<double> wrong(device(), b), exact(device(), a);
-  const auto solver = make_direct_solver<double>(std::make_shared<HessianFactor<double>>(wrong, 0.0), exact, 0.0, 1e-10);
+  const auto solver =
+      make_direct_solver<double>(std::make_shared<HessianFactor<double>>(wrong, 0.0), exact, 0.0, 1e-10);
   const Solved solved = solve(*solver, {{1, 2, 3, 4, 5}});
   if (solved.report.certified()) {
     EXPECT_LE(true_residual(a, 0, solved.solutions[0], {1, 2, 3, 4, 5}), 1e-10);
@@ -183,9 +184,8 @@ TEST_F(CertificateTest, AFactorRefusesAMatrixThatIsNotPositiveDefinite) {
     EXPECT_NE(std::string(error.what()).find("raise --damping"), std::string::npos) << error.what();
   }
   EXPECT_NO_THROW(HessianFactor<double>(objective, 0.51));
-  EXPECT_NO_THROW(HessianFactor<float>(*std::make_unique<MatrixObjective<float>>(
-                                           device(), with_eigenvalues({-0.5, 1, 2, 3, 5})),
-                                       0.51));
+  EXPECT_NO_THROW(HessianFactor<float>(
+      *std::make_unique<MatrixObjective<float>>(device(), with_eigenvalues({-0.5, 1, 2, 3, 5})), 0.51));
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ class InfluenceTest : public KernelTest<C> {
 
   /// Scores of all training examples on the tests, at the case's θ: [tests][n].
   typename Influence<Number>::Scores scores(const LogisticCase& c, const oracle::LogisticProblem& tests,
-                                       const std::vector<Index>& rows, double damping, double tolerance) {
+                                            const std::vector<Index>& rows, double damping, double tolerance) {
     const auto fast = c.model<Number>(this->device());
     const auto exact = c.model<double>(this->device());
     const auto test = c.make_model<double>(this->device(), tests);
@@ -82,7 +82,8 @@ TYPED_TEST(InfluenceTest, MoreTestsThanOneBlock) {
 
 // The point of it all: the score predicts what really happens. At the optimum, by the oracle's own retraining.
 TYPED_TEST(InfluenceTest, PredictsWhatRemovingReallyDoes) {
-  LogisticCase c(kSmall ? CaseSizes{30, 2, 2, false, false, false, 0.2} : CaseSizes{80, 3, 3, false, false, false, 0.1});
+  LogisticCase c(kSmall ? CaseSizes{30, 2, 2, false, false, false, 0.2}
+                        : CaseSizes{80, 3, 3, false, false, false, 0.1});
   c.set_theta(oracle::train(c.problem()).params);
   const oracle::LogisticProblem tests = c.draw_tests(3);
   const auto result = this->scores(c, tests, {0, 1, 2}, 0.0, 1e-10);

@@ -56,8 +56,8 @@ TEST(Philox, ASequenceIsTheBlocksInOrder) {
 TEST(Philox, StreamsAndSeedsDiffer) {
   std::set<std::uint32_t> firsts;
   for (const std::uint64_t seed : {0ull, 1ull})
-    for (const RandomStream stream : {RandomStream::test_examples, RandomStream::training_examples,
-                                      RandomStream::bootstrap, RandomStream::vectors})
+    for (const RandomStream stream :
+         {RandomStream::test_examples, RandomStream::training_examples, RandomStream::bootstrap, RandomStream::vectors})
       firsts.insert(RandomSequence(seed, stream).next());
   EXPECT_EQ(firsts.size(), 8u);
 }

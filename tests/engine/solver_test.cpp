@@ -154,7 +154,8 @@ TYPED_TEST(SolverTest, RefusesWrongShapesAndTolerances) {
   Buffer<double> room(this->device(), 1000);
   const auto solver = this->cg(0.0, 1e-10);
   const Index p = solver->size();
-  EXPECT_NE(refusal([&] { solver->solve(room.view(0, p), room.view(0, p)); }).find("there are none"), std::string::npos);
+  EXPECT_NE(refusal([&] { solver->solve(room.view(0, p), room.view(0, p)); }).find("there are none"),
+            std::string::npos);
   EXPECT_NE(refusal([&] { solver->solve(room.view(2, p - 1), room.view(2, p)); }).find("expected [k]["),
             std::string::npos);
   EXPECT_NE(refusal([&] { solver->solve(room.view(2, p), room.view(1, p)); }).find("expected [k]["), std::string::npos);

@@ -54,7 +54,8 @@ TYPED_TEST(TrainingTest, ReachesTheOraclesOptimum) {
         difference[j] -= shift / static_cast<long double>(sizes.classes);
     }
     const oracle::Vector values = eigenvalues(oracle::hessian(c.problem(), optimum.params));
-    EXPECT_LE(static_cast<double>(oracle::norm(difference)), 2 * 1e-12 / static_cast<double>(values[sizes.bias ? 1 : 0]))
+    EXPECT_LE(static_cast<double>(oracle::norm(difference)),
+              2 * 1e-12 / static_cast<double>(values[sizes.bias ? 1 : 0]))
         << sizes;
   }
 }
@@ -82,8 +83,8 @@ TYPED_TEST(TrainingTest, SeparableDataWithoutARegulariserDoNotConvergeAndDoNotTh
     problem.x[2 * i + 1] = static_cast<long double>(i) / 4;
   }
   const auto exact = c.make_model<double>(this->device(), problem);
-  for (const TrainingOptions& options : {TrainingOptions{.tolerance = 1e-12, .max_steps = 8},
-                                         TrainingOptions{.tolerance = 1e-300, .max_steps = 200}}) {
+  for (const TrainingOptions& options :
+       {TrainingOptions{.tolerance = 1e-12, .max_steps = 8}, TrainingOptions{.tolerance = 1e-300, .max_steps = 200}}) {
     std::vector<double> theta(4);
     const TrainingReport report = train<double>(*exact, *exact, theta, options);
     EXPECT_FALSE(report.converged);

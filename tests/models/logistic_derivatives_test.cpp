@@ -30,8 +30,8 @@ void four_points(LogisticRegression<double>& model, const LogisticCase& c, const
     add(factor / (12 * kStep), theta.view(1, model.parameters()));
   }
 }
-// The rest term is h⁴ |f⁽⁵⁾| / 30; derivatives of log-softmax along u are of the order of |x·u|⁵, which is below 1e3 for
-// these draws. Rounding adds 18 eps |f| / 12h, which is some 1e-12.
+// The rest term is h⁴ |f⁽⁵⁾| / 30; derivatives of log-softmax along u are of the order of |x·u|⁵, which is below 1e3
+// for these draws. Rounding adds 18 eps |f| / 12h, which is some 1e-12.
 constexpr double kDifferenceBound = 1e3 * kStep * kStep * kStep * kStep / 30 + 1e-11;
 
 TYPED_TEST(LogisticDerivativesTest, GradientIsTheDifferenceOfValues) {
@@ -49,7 +49,8 @@ TYPED_TEST(LogisticDerivativesTest, GradientIsTheDifferenceOfValues) {
     four_points(*model, c, u, [&](double factor, MatrixView<const double> theta) {
       difference += factor * objective_value<double>(*model, theta);
     });
-    EXPECT_NEAR(difference, static_cast<double>(oracle::dot(to_long(gradient.to_host()), u)), kDifferenceBound) << sizes;
+    EXPECT_NEAR(difference, static_cast<double>(oracle::dot(to_long(gradient.to_host()), u)), kDifferenceBound)
+        << sizes;
   }
 }
 
@@ -129,8 +130,8 @@ TYPED_TEST(LogisticDerivativesTest, TwoClassesHaveTheClosedForm) {
       const long double scale = problem.weight(i) * probability * (1 - probability) / problem.total_weight();
       for (std::size_t row = 0; row < p; ++row)
         for (std::size_t column = 0; column < p; ++column)
-          expected[row * p + column] += (row / d == column / d ? scale : -scale) * problem.row(i)[row % d] *
-                                        problem.row(i)[column % d];
+          expected[row * p + column] +=
+              (row / d == column / d ? scale : -scale) * problem.row(i)[row % d] * problem.row(i)[column % d];
     }
     for (std::size_t j = 0; j < p; ++j) expected[j * p + j] += problem.l2;
     Guarded<T> hessian(this->device(), static_cast<Index>(p * p));

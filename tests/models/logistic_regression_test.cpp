@@ -217,7 +217,8 @@ TYPED_TEST(LogisticRegressionTest, RefusesWrongShapes) {
   Buffer<T> room(this->device(), 1000);
   const auto view = [&](Index rows, Index columns) { return room.view(rows, columns); };
   const auto expect = [](const std::string& message, const std::string& part) {
-    EXPECT_NE(message.find(part), std::string::npos) << "refused with \"" << message << "\", expected \"" << part << '"';
+    EXPECT_NE(message.find(part), std::string::npos)
+        << "refused with \"" << message << "\", expected \"" << part << '"';
   };
   expect(refusal([&] { model->set_parameters(view(1, 13)); }), "parameters: [1][13]; expected [1][12]");
   expect(refusal([&] { model->set_parameters(view(2, 12)); }), "parameters: [2][12]; expected [1][12]");
@@ -230,7 +231,9 @@ TYPED_TEST(LogisticRegressionTest, RefusesWrongShapes) {
   expect(refusal([&] { model->input_gradients(view(2, 12), 0, 5, view(2, 19)); }), "[2][19]; expected [2][20]");
   expect(refusal([&] { model->losses_at(view(2, 12), view(5, 1)); }), "[5][1]; expected [5][2]");
   expect(refusal([&] { model->explicit_hessian(0, view(12, 11)); }), "[12][11]; expected [12][12]");
-  expect(refusal([&] { model->example_gradients(std::vector<Index>{0, 5}, view(2, 12)); }),
+  expect(refusal([&] {
+           model->example_gradients(std::vector<Index>{0, 5}, view(2, 12));
+         }),
          "example 5 is out of range; expected 0 to 4");
   expect(refusal([&] { model->example_gradients(std::vector<Index>{-1}, view(1, 12)); }), "example -1");
   const Removals removals(this->device(), {{0}, {1, 2}}, 5);

@@ -28,7 +28,8 @@ long double share_left(const oracle::LogisticProblem& problem, const std::vector
 
 template <class T>
 double removal_bound(const CaseSizes& sizes) {
-  // Both sides are sums over n terms whose errors walk; the removed terms are subtracted from the whole: four times more.
+  // Both sides are sums over n terms whose errors walk; the removed terms are subtracted from the whole: four times
+  // more.
   return 4 * error_bound<T>(0, sizes);
 }
 
@@ -45,7 +46,8 @@ TYPED_TEST(LogisticRemovalsTest, Constants) {
     for (std::size_t j = 0; j < kGroups.size(); ++j) {
       oracle::Vector expected = oracle::gradient(oracle::without(c.problem(), as_sizes(kGroups[j])), c.theta());
       for (long double& value : expected) value *= share_left(c.problem(), kGroups[j]);
-      const std::vector<T> actual(host.begin() + static_cast<Index>(j) * p, host.begin() + static_cast<Index>(j + 1) * p);
+      const std::vector<T> actual(host.begin() + static_cast<Index>(j) * p,
+                                  host.begin() + static_cast<Index>(j + 1) * p);
       EXPECT_LE(relative_error(actual, expected), removal_bound<T>(sizes)) << sizes << ", set " << j;
     }
   }
@@ -93,7 +95,8 @@ TYPED_TEST(LogisticRemovalsTest, GradientsFromScratch) {
     for (std::size_t j = 0; j < kGroups.size(); ++j) {
       const oracle::Vector expected =
           oracle::gradient(oracle::without(c.problem(), as_sizes(kGroups[j])), elsewhere[j]);
-      const std::vector<T> actual(host.begin() + static_cast<Index>(j) * p, host.begin() + static_cast<Index>(j + 1) * p);
+      const std::vector<T> actual(host.begin() + static_cast<Index>(j) * p,
+                                  host.begin() + static_cast<Index>(j + 1) * p);
       EXPECT_LE(relative_error(actual, expected), removal_bound<T>(sizes)) << sizes << ", set " << j;
     }
   }
@@ -142,11 +145,10 @@ TYPED_TEST(LogisticRemovalsTest, FixingSymmetriesChangesTheBiasesAloneAndNoSolut
   model->example_gradients(std::vector<Index>{5}, solution.view(1, p));
   const oracle::Vector gradient = oracle::example_gradients(c.problem(), c.theta())[5];
   factor.solve(solution.view(1, p));
-  const oracle::Vector s = to_long(std::vector<double>(
-      [&] {
-        const std::vector<T> host = solution.to_host();
-        return std::vector<double>(host.begin(), host.end());
-      }()));
+  const oracle::Vector s = to_long(std::vector<double>([&] {
+    const std::vector<T> host = solution.to_host();
+    return std::vector<double>(host.begin(), host.end());
+  }()));
   const oracle::Vector product = oracle::hvp(c.problem(), c.theta(), s);
   // Backward stable: the residual is some eps |H| |s|; |H| is of order 1, and |s| is up to |g| / l2.
   EXPECT_LE(relative_error(product, gradient), 200 * std::numeric_limits<T>::epsilon() / 0.1);

@@ -82,16 +82,14 @@ class LogisticCase {
   template <class T>
   Dataset<T> make_data(Device& device, const oracle::LogisticProblem& problem) const {
     const std::vector<std::int32_t> labels(problem.labels.begin(), problem.labels.end());
-    Dataset<T> data = sizes_.bytes ? Dataset<T>::from_bytes(device, bytes_of(problem), labels, sizes_.d, sizes_.classes)
-                                   : Dataset<T>::from_values(device, to_double(problem.x), labels, sizes_.d,
-                                                             sizes_.classes);
+    Dataset<T> data = sizes_.bytes
+                          ? Dataset<T>::from_bytes(device, bytes_of(problem), labels, sizes_.d, sizes_.classes)
+                          : Dataset<T>::from_values(device, to_double(problem.x), labels, sizes_.d, sizes_.classes);
     return problem.weights.empty() ? data : data.with_weights(to_double(problem.weights));
   }
 
  private:
-  float normal(double scale) {
-    return static_cast<float>(std::normal_distribution<double>(0, scale)(random_));
-  }
+  float normal(double scale) { return static_cast<float>(std::normal_distribution<double>(0, scale)(random_)); }
   oracle::LogisticProblem draw(Index n) {
     oracle::LogisticProblem problem;
     problem.examples = static_cast<std::size_t>(n);
@@ -102,7 +100,8 @@ class LogisticCase {
     for (Index i = 0; i < n * sizes_.d; ++i)
       problem.x.push_back(sizes_.bytes ? static_cast<long double>(random_() % 256) / 255 : normal(1));
     for (Index i = 0; i < n; ++i)
-      problem.labels.push_back(static_cast<int>(i < sizes_.classes ? i : static_cast<Index>(random_() % 1000) % sizes_.classes));
+      problem.labels.push_back(
+          static_cast<int>(i < sizes_.classes ? i : static_cast<Index>(random_() % 1000) % sizes_.classes));
     for (Index i = 0; sizes_.weighted && i < n; ++i)
       problem.weights.push_back(i % 4 == 3 ? 0 : static_cast<float>(0.2 + 0.01 * static_cast<double>(random_() % 180)));
     return problem;
