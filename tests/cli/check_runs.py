@@ -84,7 +84,8 @@ def check_json(program, folder):
         done = program.run(*arguments, *target, *device, "--json")
         program.expect(done.returncode == 0, f"{name} --json", done.stderr.strip())
         program.expect(isinstance(parse_json(done.stdout), dict), f"{name} --json", f"wrote {done.stdout[:200]!r}")
-        program.expect("NaN" not in done.stdout and "Infinity" not in done.stdout, f"{name} --json", "not JSON's numbers")
+        numbers = "NaN" not in done.stdout and "Infinity" not in done.stdout
+        program.expect(numbers, f"{name} --json", "NaN or Infinity, which JSON has not")
         program.expect(done.stderr == "", f"{name} --json", f"said {done.stderr[:200]!r}")
         if out:
             quiet = program.run(*arguments, *target, *device, "--quiet")
@@ -148,7 +149,8 @@ def check_kill_and_resume(program, folder):
     program.expect(other.returncode == 2 and "tolerance" in other.stderr, "another request with --resume",
                    f"exit code {other.returncode}: {other.stderr.strip()}")
     program.expect(job.run("killed", "--resume") == job.whole, "killed and resumed", "loo.csv has other bytes")
-    program.expect(not os.path.exists(job.files.path("killed/retrain.journal")), "resumed", "the journal is still there")
+    journal = job.files.path("killed/retrain.journal")
+    program.expect(not os.path.exists(journal), "resumed", "the journal is still there")
 
     for how in (signal.SIGINT, signal.SIGTERM):
         name = how.name

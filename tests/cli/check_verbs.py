@@ -119,8 +119,7 @@ class Bench:
         command += ["--weights", self.path("weights.npy")] if self.case.weighted else []
         command += ["--params", self.path("params.npy")] if params else []
         command += [*map(str, arguments), "--device", self.options.device, "--precision", precision, "--quiet"]
-        done = subprocess.run([*command, "--out", out], capture_output=True, text=True, timeout=600,
-                              env=ENVIRONMENT)
+        done = subprocess.run([*command, "--out", out], capture_output=True, text=True, timeout=600, env=ENVIRONMENT)
         if done.returncode != 0:
             last = (done.stderr.strip().splitlines() or ["(nothing on standard error)"])[-1]
             return self.fail(label, f"exit status {done.returncode}: {last}")
@@ -203,7 +202,7 @@ def check_engine(bench, precision):
 
 
 def condition(problem, theta, damping):
-    """Of H + damping I; undamped, with a bias, of what is left without the flat direction, which gradients never see."""
+    """Of H + damping I; undamped, with a bias, of what is left without the flat direction, which gradients avoid."""
     values = np.linalg.eigvalsh(reference.hessian(problem, theta))
     return (values[-1] + damping) / (values[1 if problem.bias and damping == 0 else 0] + damping)
 
@@ -302,8 +301,9 @@ COLUMNS = "rank,train_index,label,test_index,predicted,actual,gradient_norm,iter
 
 
 def check_retrain(bench, optimum, tolerance=1e-10):
-    problem, damping = bench.problem, 0.0  # predictions are undamped
-    removable = [i for i in range(bench.case.n) if bench.case.n > 1 and reference.has_optimum(reference.without(problem, [i]))]
+    problem = bench.problem
+    left = {i: reference.without(problem, [i]) for i in range(bench.case.n) if bench.case.n > 1}
+    removable = [i for i in left if reference.has_optimum(left[i])]
     indices = np.array(removable[:: max(1, len(removable) // 4)][:5], dtype=np.int64)
     if len(indices) == 0:
         return
@@ -329,14 +329,14 @@ def check_retrain(bench, optimum, tolerance=1e-10):
         return bench.fail("retrain", f"loo.csv: {error!r}")
     if not np.array_equal(labels, problem.y[indices]):
         bench.fail("retrain", f"loo.csv has the labels {labels}, the training points {problem.y[indices]}")
-    expected = reference.influence(problem, optimum, bench.test, damping)[:, indices]
-    bound = influence_bound(bench, optimum, damping, tolerance)[:, indices]
+    expected = reference.influence(problem, optimum, bench.test)[:, indices]  # predictions are undamped
+    bound = influence_bound(bench, optimum, 0.0, tolerance)[:, indices]
     bench.compare("retrain predicted", predicted, expected, ratio(norm(bound, axis=1), norm(expected, axis=1)), 1)
     truth = np.stack([reference.leave_one_out(problem, optimum, i, bench.test) for i in indices], axis=1)
     # Both ends may be off by tolerance/curvature in the parameters; a loss difference is rounded at eps |loss|.
     slope = norm(reference.example_gradients(bench.test, optimum), axis=1)
     curvature = min([smallest_curvature(problem, optimum)] + [
-        smallest_curvature(reference.without(problem, [i]), reference.train(reference.without(problem, [i]), optimum)[0]) for i in indices])
+        smallest_curvature(left[i], reference.train(left[i], optimum)[0]) for i in indices])
     slack = 4 * slope * tolerance / curvature + 1e-14 * (1 + reference.losses(bench.test, optimum))
     bench.compare("retrain actual", actual, truth, ratio(slack * np.sqrt(len(indices)), norm(truth, axis=1)), 1)
     bench.table.append(("retrain gradient norm", bench.case.name, reached.max(), tolerance, None))

@@ -61,7 +61,7 @@ class Files:
         return self.path(name + ".npy")
 
     def options(self, fitted=True, **changed):
-        """--x … --y … --params …, with other values for the options in `changed` (underscore: hyphen; None: left out)"""
+        """--x … --y … --params … with the values of `changed` instead (underscore: hyphen; None: left out)"""
         values = {"x": self.path("x.npy"), "y": self.path("y.npy")}
         if fitted:
             values["params"] = self.path("params.npy")
