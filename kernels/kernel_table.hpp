@@ -2,6 +2,7 @@
 // The complete list of what a backend can compute in one precision. Filled by kernels/cpu and by kernels/cuda.
 
 #include <clout/kernels/device.hpp>
+#include <clout/kernels/network_operations.hpp>
 #include <clout/kernels/operations.hpp>
 
 namespace clout {
@@ -25,6 +26,22 @@ struct KernelTable {
   std::size_t (*linear_sweep_scratch)(const Device&, const LinearSweep<T>&) = nullptr;
   void (*softmax_hessian)(Device&, const SoftmaxHessian<T>&) = nullptr;
   std::size_t (*softmax_hessian_scratch)(const Device&, const SoftmaxHessian<T>&) = nullptr;
+
+  // Passes over a convolutional network (network). The `_scratch` entries read sizes only.
+  void (*network_forward)(Device&, const NetworkForward<T>&) = nullptr;
+  std::size_t (*network_forward_scratch)(const Device&, const NetworkForward<T>&) = nullptr;
+  void (*network_gradient)(Device&, const NetworkGradient<T>&) = nullptr;
+  std::size_t (*network_gradient_scratch)(const Device&, const NetworkGradient<T>&) = nullptr;
+  void (*network_hessian_product)(Device&, const NetworkHessianProduct<T>&) = nullptr;
+  std::size_t (*network_hessian_product_scratch)(const Device&, const NetworkHessianProduct<T>&) = nullptr;
+  void (*network_loss_tangents)(Device&, const NetworkLossTangents<T>&) = nullptr;
+  std::size_t (*network_loss_tangents_scratch)(const Device&, const NetworkLossTangents<T>&) = nullptr;
+  void (*network_example_gradients)(Device&, const NetworkExampleGradients<T>&) = nullptr;
+  std::size_t (*network_example_gradients_scratch)(const Device&, const NetworkExampleGradients<T>&) = nullptr;
+  void (*network_input_gradients)(Device&, const NetworkInputGradients<T>&) = nullptr;
+  std::size_t (*network_input_gradients_scratch)(const Device&, const NetworkInputGradients<T>&) = nullptr;
+  void (*network_hessian)(Device&, const NetworkHessian<T>&) = nullptr;
+  std::size_t (*network_hessian_scratch)(const Device&, const NetworkHessian<T>&) = nullptr;
 
   // Vectors (vectors).
   void (*combine)(Device&, const Combine<T>&) = nullptr;
