@@ -53,7 +53,7 @@ struct Tile {
 
 /// f(std::integral_constant<int, size>) for a size in 1…Limit that is known at run time only.
 template <int Limit, class F>
-inline void with_constant(int size, F&& f) {
+[[gnu::always_inline]] inline void with_constant(int size, F&& f) {
   if constexpr (Limit > 1) {
     if (size < Limit) return with_constant<Limit - 1>(size, std::forward<F>(f));
   }

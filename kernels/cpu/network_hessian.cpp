@@ -1,6 +1,5 @@
 #include <clout/kernels/cpu/entries.hpp>
 #include <clout/kernels/cpu/network_group.hpp>
-#include <clout/kernels/cpu/network_tanh.hpp>
 #include <vector>
 
 namespace clout::cpu {
@@ -124,13 +123,12 @@ class HessianTask {
     weigh(logits, weights, layout_.shape.classes);
   }
 
-  // Rows of the unit vector's own layer, from its own channel on: R{∂W} = R{δ} ⊗ h, as nothing below has a tangent.
+  // Rows of the unit vector's own layer, from its own channel on (those of a whole tile are computed): R{∂W} = R{δ} ⊗
+  // h, as nothing below has a tangent.
   void add_own_layer(const UnitVector& unit, const T* delta_tangents, const T* values, T* sums) {
-    const Channels out{unit.out, layer_.out};
-    with_geometry(layer_, [&](const auto& g) {
-      add_weight_gradient(g, delta_tangents, out, values, {0, g.in}, sums + layer_.weight * kLanes<T>);
-    });
-    add_bias_gradient(layer_, delta_tangents, out, sums + layer_.bias * kLanes<T>);
+    const int first = unit.out / kTileChannels * kTileChannels;
+    add_weight_gradient(layer_, delta_tangents, first, values, {0, layer_.in}, sums + layer_.weight * kLanes<T>);
+    add_bias_gradient(layer_, delta_tangents, first, sums + layer_.bias * kLanes<T>);
   }
 
   void add_convolution(const UnitVector& unit, Vector<T> weights, T* sums) {
@@ -138,7 +136,7 @@ class HessianTask {
     const Index in = layout_.map[block_.layer], out = layout_.map[map];
     const auto& [values, deltas, tangents, delta_tangents, probabilities, rest] = memory_;
     const T* parameters = op_.parameters.data;
-    const StoreTangent<T> finish{values + out, deltas + out, tangents + out, delta_tangents + out};
+    const StoreTangent<T> finish{tangents + out, values + out, deltas + out, delta_tangents + out};
     Index at = Index{unit.out} * layer_.out_height * layer_.out_width;
     for (int y = 0; y < layer_.out_height; ++y)
       for (int x = 0; x < layer_.out_width; ++x, ++at) {

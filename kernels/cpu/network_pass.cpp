@@ -10,7 +10,7 @@ using Terms = std::span<const ConvolutionTerm<T>>;
 
 // Means of the last map's channels.
 template <class T>
-void pool(const NetworkLayout<T>& layout, Channels channels, T* values) {
+void pool(const NetworkLayout<T>& layout, Range channels, T* values) {
   const Index pixels = layout.shape.pixels();
   const T* map = values + layout.map[layout.shape.convolutions] + channels.first * pixels * kLanes<T>;
   for (int c = channels.first; c < channels.last; ++c) {
@@ -20,54 +20,42 @@ void pool(const NetworkLayout<T>& layout, Channels channels, T* values) {
   }
 }
 
-// δ of the last map's channels from δ of their means.
+// δ of the last map's channels first_channel and above from δ of their means.
 template <class T>
-void spread(const NetworkLayout<T>& layout, Channels channels, const T* pooled, const StoreDelta<T>& finish) {
+void spread(const NetworkLayout<T>& layout, int first_channel, const T* pooled, const StoreDelta<T>& finish) {
   const Index pixels = layout.shape.pixels();
-  for (int c = channels.first; c < channels.last; ++c) {
+  for (int c = first_channel; c < layout.shape.pooled; ++c) {
     const Vector<T> value = load(pooled + c * kLanes<T>) / static_cast<T>(pixels);
     for (Index pixel = 0; pixel < pixels; ++pixel) finish(c * pixels + pixel, value);
   }
 }
 
+// δ of a map's channels first_channel and above: through what stands above it, then through its tanh. `terms(layer,
+// at)` are the operands where the layer's output lies at `at`; the first `curved` channels add what is there.
 template <class T>
-void convolve_layer(const Convolution& layer, Terms<T> terms, const T* bias, const auto& finish) {
-  with_geometry(layer, [&](const auto& g) { convolve(g, terms, bias, {0, g.out}, finish); });
-}
-
-template <class T>
-void convolve_transposed_layer(const Convolution& layer, Terms<T> terms, Channels in, const auto& finish) {
-  with_geometry(layer, [&](const auto& g) { convolve_transposed(g, terms, in, finish); });
-}
-
-// δ of a map's channels: through what stands above it, then through its tanh. `terms(layer, at)` are the operands where
-// the layer's output lies at `at`; the first `curved` channels add what is there.
-template <class T>
-void delta_of_map(const NetworkLayout<T>& layout, int map, Channels channels, int curved, const T* values, T* deltas,
+void delta_of_map(const NetworkLayout<T>& layout, int map, int first_channel, int curved, const T* values, T* deltas,
                   const auto& terms) {
   const auto& [shape, head, maps, pooled, logits, size] = layout;
   const Convolution& below = shape.convolution[map - 1];
-  const StoreDelta<T> finish{values + maps[map], deltas + maps[map],
-                             Index{curved} * below.out_height * below.out_width};
+  const Index adds_until = Index{curved} * below.out_height * below.out_width;
+  const StoreDelta<T> finish{deltas + maps[map], values + maps[map], adds_until};
   if (map == shape.convolutions) {
-    convolve_transposed_layer<T>(head, terms(head, logits), channels, Store<T>{deltas + pooled});
-    spread(layout, channels, deltas + pooled, finish);
+    convolve_transposed<T>(head, terms(head, logits), first_channel, {deltas + pooled});
+    spread(layout, first_channel, deltas + pooled, finish);
   } else {
     const Convolution& above = shape.convolution[map];
-    convolve_transposed_layer<T>(above, terms(above, maps[map + 1]), channels, finish);
+    convolve_transposed<T>(above, terms(above, maps[map + 1]), first_channel, finish);
   }
 }
 
 template <class T>
-void add_weights(const Convolution& layer, const T* delta, const T* maps, Channels in, T* sums) {
-  with_geometry(layer, [&](const auto& g) {
-    add_weight_gradient(g, delta, {0, g.out}, maps, in, sums + layer.weight * kLanes<T>);
-  });
+void add_weights(const Convolution& layer, const T* delta, const T* maps, Range in, T* sums) {
+  add_weight_gradient(layer, delta, 0, maps, in, sums + layer.weight * kLanes<T>);
 }
 
 template <class T>
 void add_bias(const Convolution& layer, const T* delta, T* sums) {
-  add_bias_gradient(layer, delta, {0, layer.out}, sums + layer.bias * kLanes<T>);
+  add_bias_gradient(layer, delta, 0, sums + layer.bias * kLanes<T>);
 }
 
 }  // namespace
@@ -78,14 +66,14 @@ void forward(const NetworkLayout<T>& layout, const T* parameters, T* values) {
     const Convolution& layer = layout.shape.convolution[l];
     const std::array terms{ConvolutionTerm<T>{parameters + layer.weight, values + layout.map[l], {0, layer.in}}};
     T* map = values + layout.map[l + 1];
-    convolve_layer<T>(layer, terms, parameters + layer.bias, Store<T>{map});
+    convolve<T>(layer, terms, parameters + layer.bias, {map});
     for (Index at = 0; at < layer.out_size() * kLanes<T>; at += kLanes<T>)
       store(map + at, hyperbolic_tangent<T>(load(map + at)));
   }
   const Convolution& head = layout.head;
   pool(layout, {0, head.in}, values);
   const std::array terms{ConvolutionTerm<T>{parameters + head.weight, values + layout.pooled, {0, head.in}}};
-  convolve_layer<T>(head, terms, parameters + head.bias, Store<T>{values + layout.logits});
+  convolve<T>(head, terms, parameters + head.bias, {values + layout.logits});
 }
 
 template <class T>
@@ -101,7 +89,7 @@ void backward(const NetworkLayout<T>& layout, const T* parameters, const T* valu
   add(layout.head, layout.pooled, layout.logits);
   for (int map = layout.shape.convolutions; map > 0; --map) {
     const Convolution& below = layout.shape.convolution[map - 1];
-    delta_of_map(layout, map, {0, below.out}, 0, values, deltas, terms);
+    delta_of_map(layout, map, 0, 0, values, deltas, terms);
     add(below, layout.map[map - 1], layout.map[map]);
   }
 }
@@ -110,20 +98,20 @@ template <class T>
 void tangent_forward(const NetworkLayout<T>& layout, const T* parameters, const T* vector, TangentSource source,
                      const T* values, T* tangents, const T* deltas, T* delta_tangents) {
   const int last = layout.shape.convolutions;
-  const auto convolve_both = [&](const Convolution& layer, int map, Index in, const auto& finish) {
-    const Channels live = map == source.map ? source.channels : Channels{0, layer.in};
+  const auto convolve_both = [&](const Convolution& layer, int map, Index in, const StoreTangent<T>& finish) {
+    const Range live = map == source.map ? source.channels : Range{0, layer.in};
     const std::array terms{ConvolutionTerm<T>{parameters + layer.weight, tangents + in, live},
                            ConvolutionTerm<T>{vector + (vector ? layer.weight : 0), values + in, {0, layer.in}}};
-    convolve_layer<T>(layer, Terms<T>(terms).first(vector ? 2 : 1), vector ? vector + layer.bias : nullptr, finish);
+    convolve<T>(layer, Terms<T>(terms).first(vector ? 2 : 1), vector ? vector + layer.bias : nullptr, finish);
   };
   for (int l = source.map; l < last; ++l) {
     const Index next = layout.map[l + 1];
-    convolve_both(layout.shape.convolution[l], l, layout.map[l],
-                  StoreTangent<T>{values + next, deltas ? deltas + next : nullptr, tangents + next,
-                                  deltas ? delta_tangents + next : nullptr});
+    convolve_both(
+        layout.shape.convolution[l], l, layout.map[l],
+        {tangents + next, values + next, deltas ? deltas + next : nullptr, deltas ? delta_tangents + next : nullptr});
   }
-  pool(layout, source.map == last ? source.channels : Channels{0, layout.head.in}, tangents);
-  convolve_both(layout.head, last, layout.pooled, Store<T>{tangents + layout.logits});
+  pool(layout, source.map == last ? source.channels : Range{0, layout.head.in}, tangents);
+  convolve_both(layout.head, last, layout.pooled, {tangents + layout.logits});
 }
 
 template <class T>
@@ -133,7 +121,7 @@ void tangent_backward(const NetworkLayout<T>& layout, const T* parameters, const
   const auto add = [&](const Convolution& layer, int map, Index in, Index out) {
     if (!sums) return;
     add_weights(layer, delta_tangents + out, values + in, {0, layer.in}, sums);
-    const Channels live = map == source.map ? source.channels : Channels{0, layer.in};
+    const Range live = map == source.map ? source.channels : Range{0, layer.in};
     add_weights(layer, deltas + out, tangents + in, live, sums);
     add_bias(layer, delta_tangents + out, sums);
   };
@@ -146,7 +134,7 @@ void tangent_backward(const NetworkLayout<T>& layout, const T* parameters, const
   add(layout.head, last, layout.pooled, layout.logits);
   for (int map = last; map > source.map; --map) {
     const Convolution& below = layout.shape.convolution[map - 1];
-    delta_of_map(layout, map, {0, below.out}, below.out, values, delta_tangents, terms);
+    delta_of_map(layout, map, 0, below.out, values, delta_tangents, terms);
     add(below, map - 1, layout.map[map - 1], layout.map[map]);
   }
 }
@@ -157,8 +145,8 @@ void source_delta_tangent(const NetworkLayout<T>& layout, const T* parameters, T
   const auto terms = [&](const Convolution& layer, Index out) {
     return std::array{ConvolutionTerm<T>{parameters + layer.weight, delta_tangents + out, {0, layer.out}}};
   };
-  const int out = layout.shape.convolution[source.map - 1].out;
-  delta_of_map(layout, source.map, {source.channels.first, out}, source.channels.last, values, delta_tangents, terms);
+  const int first = source.channels.first / kTileChannels * kTileChannels;
+  delta_of_map(layout, source.map, first, source.channels.last, values, delta_tangents, terms);
 }
 
 template <class T>
@@ -167,7 +155,7 @@ void input_tangent(const NetworkLayout<T>& layout, const T* parameters, const T*
   const Convolution& layer = layout.shape.convolution[0];
   const std::array terms{ConvolutionTerm<T>{parameters + layer.weight, delta_tangents + layout.map[1], {0, layer.out}},
                          ConvolutionTerm<T>{vector + layer.weight, deltas + layout.map[1], {0, layer.out}}};
-  convolve_transposed_layer<T>(layer, terms, {0, layer.in}, Store<T>{out});
+  convolve_transposed<T>(layer, terms, 0, {out});
 }
 
 #define CLOUT_INSTANTIATE(T)                                                                                        \

@@ -2,6 +2,7 @@
 // The passes of math.md over one group of examples, layer by layer, and where the numbers of a group lie.
 
 #include <clout/kernels/cpu/network_convolution.hpp>
+#include <clout/kernels/cpu/network_geometry.hpp>
 #include <clout/kernels/cpu/network_lanes.hpp>
 
 namespace clout::cpu {
@@ -37,7 +38,7 @@ void backward(const NetworkLayout<T>&, const T* parameters, const T* values, T* 
 /// Where tangents begin: maps below `map` have none, and of `map` only `channels` have one.
 struct TangentSource {
   int map = 0;
-  Channels channels;
+  Range channels;
 };
 
 /// R{h} of all maps above the source's and R{a} of the logits in the direction `vector`, which may be null for 0. Where
@@ -53,7 +54,8 @@ template <class T>
 void tangent_backward(const NetworkLayout<T>&, const T* parameters, const T* vector, TangentSource, const T* values,
                       const T* tangents, const T* deltas, T* delta_tangents, T* sums);
 
-/// R{δ} of the source's map alone, in channels source.channels.first and above, after tangent_backward.
+/// R{δ} of the source's map alone, in channels source.channels.first and above, after tangent_backward. (The channels
+/// below, of which the same tile computes some, are of no use.)
 template <class T>
 void source_delta_tangent(const NetworkLayout<T>&, const T* parameters, TangentSource, const T* values,
                           T* delta_tangents);

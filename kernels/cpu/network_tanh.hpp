@@ -1,5 +1,5 @@
 #pragma once
-// tanh of a vector, and what it makes of derivatives on their way into memory (math.md): h′ = 1 − h².
+// tanh of a vector.
 
 #include <clout/kernels/cpu/simd.hpp>
 
@@ -25,40 +25,5 @@ template <class T>
   std::memcpy(&signed_result, &bits, sizeof bits);
   return signed_result;
 }
-
-template <class T>
-struct Store {
-  T* out;
-  void operator()(Index at, Vector<T> value) const { store(out + at * kLanes<T>, value); }
-};
-
-/// R{h} = h′ R{a}, and −2 h R{a} δa where δ is there.
-template <class T>
-struct StoreTangent {
-  const T *h, *delta;
-  T *tangent, *delta_tangent;
-
-  void operator()(Index at, Vector<T> value) const {
-    at *= kLanes<T>;
-    const Vector<T> h_at = load(h + at);
-    store(tangent + at, value - h_at * h_at * value);
-    if (delta) store(delta_tangent + at, T(-2) * h_at * value * load(delta + at));
-  }
-};
-
-/// δa = h′ δh, or R{δa} = h′ R{δh} + what is there, as far as `adds_until`.
-template <class T>
-struct StoreDelta {
-  const T* h;
-  T* delta;
-  Index adds_until;
-
-  void operator()(Index at, Vector<T> value) const {
-    const Vector<T> h_at = load(h + at * kLanes<T>);
-    value -= h_at * h_at * value;
-    if (at < adds_until) value += load(delta + at * kLanes<T>);
-    store(delta + at * kLanes<T>, value);
-  }
-};
 
 }  // namespace clout::cpu
