@@ -61,18 +61,6 @@ struct TransposedLine {
   // Those of pixel t that meet an output.
   constexpr Range taps_at(int t) const { return {std::max(0, t - outputs + 1), std::min(taps, t + 1)}; }
   constexpr bool is_inside(int t) const { return t >= inside_first && t < inside_last; }
-  // body(t, taps, constant) for t in first…last−1, `constant` pixels at a time where all meet an output.
-  template <class Body>
-  void for_each_run(int first, int last, const Body& body) const {
-    while (first < last)
-      if (is_inside(first) && is_inside(first + kTilePixels - 1)) {
-        body(first, Range{0, taps}, std::integral_constant<int, kTilePixels>{});
-        first += kTilePixels;
-      } else {
-        body(first, taps_at(first), std::integral_constant<int, 1>{});
-        ++first;
-      }
-  }
 };
 
 // body(phase) for 0…stride−1, each a constant where the geometry is fixed.
@@ -129,48 +117,47 @@ template <class T, int Columns, class Geometry>
       });
 }
 
-// The lines and columns at the ends, where some taps meet no output.
+// Column u, where some taps meet no output: taken down, from line to line.
 template <class T, class Geometry>
-[[gnu::noinline]] void transposed_ends(const Geometry& g, Terms<T> terms, int first_channel, const TransposedLine& down,
-                                       const TransposedLine& along, const StoreDelta<T>& finish) {
-  const auto tiles_at = [&](const TransposedTile& at, auto columns) {
-    transposed_tiles<T, columns>(g, terms, first_channel, at, finish);
+[[gnu::noinline]] void transposed_column(const Geometry& g, Terms<T> terms, int first_channel,
+                                         const TransposedLine& down, const TransposedLine& along, int u,
+                                         const StoreDelta<T>& finish) {
+  const auto tiles_at = [&](int v, Range v_taps, auto columns) {
+    transposed_tiles<T, columns>(g, terms, first_channel,
+                                 {down.phase, along.phase, v, u, v_taps, along.taps_at(u), true}, finish);
   };
   for (int v = 0; v < down.pixels; ++v)
-    if (!down.is_inside(v))
-      along.for_each_run(0, along.pixels, [&](int u, Range u_taps, auto columns) {
-        tiles_at({down.phase, along.phase, v, u, down.taps_at(v), u_taps, false}, columns);
-      });
-  for (int u = 0; u < along.pixels; ++u)
-    if (!along.is_inside(u))
-      down.for_each_run(down.inside_first, down.inside_last, [&](int v, Range v_taps, auto columns) {
-        tiles_at({down.phase, along.phase, v, u, v_taps, along.taps_at(u), true}, columns);
-      });
+    if (!down.is_inside(v)) tiles_at(v, down.taps_at(v), std::integral_constant<int, 1>{});
+  for_even_tiles<kTilePixels>(down.inside_last - down.inside_first, [&](int t, auto columns) {
+    tiles_at(down.inside_first + t, Range{0, down.taps}, columns);
+  });
 }
 
-// Gathered pixel by pixel, and only where the kernel meets the output. Pixels whose coordinates are equal mod stride
-// meet the same weights.
+// Gathered pixel by pixel, and only where the kernel meets the output. Pixels whose coordinates are equal mod stride meet
+// the same weights.
 template <class T, class Geometry>
 [[gnu::noinline]] void convolve_transposed_layer(const Geometry& g, Terms<T> terms, int first_channel,
                                                  const StoreDelta<T>& finish) {
   const auto compute = [&](auto v_phase, auto u_phase) __attribute__((always_inline)) {
     const TransposedLine down(g.in_height, g.out_height, g.kernel, g.stride, v_phase);
     const TransposedLine along(g.in_width, g.out_width, g.kernel, g.stride, u_phase);
-    const Range v_taps{0, down.taps}, u_taps{0, along.taps};
-    for (int v = down.inside_first; v < down.inside_last; ++v) {
+    const auto line_at = [&](int v, Range v_taps) __attribute__((always_inline)) {
       const auto tiles_at = [&](int t, auto columns) __attribute__((always_inline)) {
-        transposed_tiles<T, columns>(g, terms, first_channel,
-                                     {v_phase, u_phase, v, along.inside_first + t, v_taps, u_taps, false}, finish);
+        transposed_tiles<T, columns>(
+            g, terms, first_channel,
+            {v_phase, u_phase, v, along.inside_first + t, v_taps, {0, along.taps}, false}, finish);
       };
       for_even_tiles<kTilePixels>(along.inside_last - along.inside_first, tiles_at);
-    }
-    transposed_ends(g, terms, first_channel, down, along, finish);
+    };
+    for (int v = 0; v < down.pixels; ++v)
+      if (down.is_inside(v)) line_at(v, {0, down.taps});  // known to the compiler where the geometry is
+      else line_at(v, down.taps_at(v));
+    for (int u = 0; u < along.pixels; ++u)
+      if (!along.is_inside(u)) transposed_column(g, terms, first_channel, down, along, u, finish);
   };
-  for_each_phase(
-      g, [&](auto v_phase) __attribute__((always_inline)) {
-        for_each_phase(
-            g, [&](auto u_phase) __attribute__((always_inline)) { compute(v_phase, u_phase); });
-      });
+  for_each_phase(g, [&](auto v_phase) __attribute__((always_inline)) {
+    for_each_phase(g, [&](auto u_phase) __attribute__((always_inline)) { compute(v_phase, u_phase); });
+  });
 }
 
 // A tile: the weights of some output channels that lie together at `right`, over the lines `block` of the output.
