@@ -55,6 +55,7 @@ typename Influence<T>::Scores Influence<T>::inverse_products(std::span<const Ind
   Scores result;
   result.report = solver_.solve(gradients.view(m, p), products.view(m, p));
   result.values = products.to_host();
+  result.norms = row_norms<double>(device, products.view(m, p));
   return result;
 }
 
@@ -71,6 +72,7 @@ typename Influence<T>::Scores Influence<T>::scores(std::span<const Index> test_r
     const Index count = std::min(kTestBlock, m - first);
     const Scores s = inverse_products(test_rows.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)));
     append(result.report, s.report);
+    result.norms.insert(result.norms.end(), s.norms.begin(), s.norms.end());
     s_rounded.assign(s.values.begin(), s.values.end());
     s_device.upload(std::span<const T>(s_rounded));
     std::vector<double> offsets;

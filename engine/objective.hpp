@@ -66,6 +66,13 @@ class Objective {
   /// orthogonal to those directions, so no solution for a gradient changes. The default adds nothing.
   virtual void fix_symmetries(MatrixView<T> matrix) { static_cast<void>(matrix); }
 
+  /// Why R has no minimum once the examples of `removed` are gone, in words; empty where nothing of the kind is known.
+  /// A small gradient does not tell: along a direction in which R only ever falls the gradient vanishes too.
+  virtual std::string obstacle_to_minimum(std::span<const Index> removed) const {
+    static_cast<void>(removed);
+    return {};
+  }
+
   // Retraining without some examples. R_j is the mean over what is left plus the same regulariser; W_j = W − removed.
 
   /// Whether the three functions below are there.

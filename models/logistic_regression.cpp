@@ -44,6 +44,9 @@ LogisticRegression<T>::LogisticRegression(Dataset<T> data, bool bias, double l2)
       probabilities_(data_.device(), data_.examples() * shape_.classes),
       losses_(data_.device(), data_.examples()) {
   require(std::isfinite(l2) && l2 >= 0, "l2 of the regulariser: expected a finite number, not negative");
+  members_.resize(static_cast<std::size_t>(shape_.classes));
+  for (Index i = 0; i < data_.examples(); ++i)
+    if (data_.weight(i) > 0) ++members_[static_cast<std::size_t>(data_.host_labels()[static_cast<std::size_t>(i)])];
   const std::vector<T> zeros(static_cast<std::size_t>(parameters()));
   const Buffer<T> start(device(), std::span<const T>(zeros));
   set_parameters(start.view(1, parameters()));
@@ -90,7 +93,7 @@ void LogisticRegression<T>::sweep(SweepStep step, MatrixView<const T> vectors, c
                     .labels = data_.labels(),
                     .example_weights = data_.weights(),
                     .exclusions = exclusions,
-                    .scale = static_cast<T>(1 / total_weight()),
+                    .scale = static_cast<T>(data_.weight_unit() / total_weight()),
                     .out = out,
                     .scratch = {}};
   const std::size_t bytes = kernels().linear_sweep_scratch(device(), op);
@@ -194,7 +197,7 @@ void LogisticRegression<T>::explicit_hessian(double damping, MatrixView<T> out) 
                        .shape = shape_,
                        .probabilities = probabilities_.view(examples(), shape_.classes),
                        .example_weights = data_.weights(),
-                       .scale = static_cast<T>(1 / total_weight()),
+                       .scale = static_cast<T>(data_.weight_unit() / total_weight()),
                        .out = out,
                        .scratch = {}};
   const std::size_t bytes = kernels().softmax_hessian_scratch(device(), op);
@@ -217,6 +220,19 @@ void LogisticRegression<T>::fix_symmetries(MatrixView<T> matrix) {
   for (T& value : host) value += mean / static_cast<T>(classes);
   for (Index c = 0; c < classes; ++c)
     device().copy_to_device(block.row(c), host.data() + c * classes, static_cast<std::size_t>(classes) * sizeof(T));
+}
+
+template <class T>
+std::string LogisticRegression<T>::obstacle_to_minimum(std::span<const Index> removed) const {
+  if (!shape_.bias) return {};
+  std::vector<Index> left = members_;
+  for (const Index i : removed)
+    if (data_.weight(i) > 0) --left[static_cast<std::size_t>(data_.host_labels()[static_cast<std::size_t>(i)])];
+  const auto empty = std::find(left.begin(), left.end(), Index{0});
+  if (empty == left.end()) return {};
+  return "class " + std::to_string(empty - left.begin()) +
+         " has no example with weight, and biases are not regularised: its bias goes to minus infinity, so there is no "
+         "minimum; leave the class out, or do without a bias";
 }
 
 template <class T>

@@ -7,6 +7,7 @@
 #include <clout/host/cli/solvers.hpp>
 #include <clout/host/cli/verbs.hpp>
 #include <clout/host/io/atomic_file.hpp>
+#include <clout/kernels/kernel_table.hpp>
 
 namespace clout::cli {
 namespace {
@@ -109,6 +110,25 @@ void run_perturb(const Invocation& call) {
   print_facts(call.options, Facts{{"examples", n}, {"vectors", k}, {"written", call.options.out}});
 }
 
+/// The largest relative residual of solutions as they stand in the file: rounded to T, the residual still in double.
+template <class T>
+double written_residual(Problem& problem, MatrixView<const double> right_hand_sides, const std::vector<T>& solutions) {
+  const std::vector<double> widened(solutions.begin(), solutions.end());
+  const Index k = right_hand_sides.rows, p = right_hand_sides.columns;
+  Device& device = problem.device();
+  const Buffer<double> written(device, std::span<const double>(widened));
+  Buffer<double> residual(device, k * p);
+  HessianOperator<double>(problem.objective<double>(), problem.options().damping)
+      .apply(written.view(k, p), residual.view(k, p));
+  device.kernels<double>().combine(device, {1.0, right_hand_sides, -1.0, residual.view(k, p)});
+  const std::vector<double> norms = row_norms<double>(device, right_hand_sides);
+  const std::vector<double> residuals = row_norms<double>(device, residual.view(k, p));
+  double worst = 0;
+  for (std::size_t j = 0; j < norms.size(); ++j)
+    if (norms[j] > 0) worst = std::max(worst, residuals[j] / norms[j]);
+  return worst;
+}
+
 template <class T>
 void run_solve(const Invocation& call) {
   check_writable(call.options.out);
@@ -121,9 +141,11 @@ void run_solve(const Invocation& call) {
   const SolveReport report = solver->solve(right_hand_sides.view(k, p), solutions.view(k, p));
   settle(call.options, report);
   const std::vector<double> host = solutions.to_host();
-  write_array<T>(call.options, problem.manifest(), {k, p}, std::vector<T>(host.begin(), host.end()));
-  io::write_file(call.options.out + ".report.json", to_json(report).dump(2) + "\n");
+  const std::vector<T> rounded(host.begin(), host.end());
   Facts facts = to_json(report);
+  facts["max_written_residual"] = written_residual(problem, right_hand_sides.view(k, p), rounded);
+  write_array<T>(call.options, problem.manifest(), {k, p}, rounded);
+  io::write_file(call.options.out + ".report.json", facts.dump(2) + "\n");
   if (!call.options.json) facts.erase("columns");
   facts["written"] = call.options.out;
   print_facts(call.options, facts);
@@ -153,8 +175,7 @@ void add_engine_verbs(CLI::App& app, Options& o, Run& chosen) {
                        " --vectors v.npy --damping 0 --out hv.npy", in_precision([]<class T>(const Invocation& call) { run_hvp<T>(call); }));
   add_vectors(hvp, o);
   hvp.add_option("--damping", o.damping, "added to the Hessian's diagonal")
-      ->check(CLI::NonNegativeNumber)
-      ->check(not_nan());
+      ->check(not_negative());
   // Nothing to choose here: the logits of a linear model have no second derivative, so the two are the same matrix.
   hvp.add_option("--curvature", o.curvature, "hessian, or ggn (Gauss-Newton); for --model logistic they are equal")
       ->check(CLI::IsMember({"hessian", "ggn"}))

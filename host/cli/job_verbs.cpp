@@ -26,9 +26,10 @@ void run_train(const Invocation& call) {
   const TrainingReport report = train<T>(exact, problem.objective<T>(), theta,
                                          {.tolerance = call.options.tolerance}, problem.progress());
   if (!report.converged) {
-    const std::string line = "train: gradient norm " + number_text(report.gradient_norm, 3) + " after " +
-                             std::to_string(report.steps.size()) + " Newton steps, tolerance " +
-                             number_text(call.options.tolerance, 3) + ": raise --l2 or --tolerance";
+    std::string line = "train: gradient norm " + number_text(report.gradient_norm, 3) + " after " +
+                       std::to_string(report.steps.size()) + " Newton steps, tolerance " +
+                       number_text(call.options.tolerance, 3) + ": raise --l2 or --tolerance";
+    if (!report.obstacle.empty()) line = "train: " + report.obstacle;
     if (!call.options.allow_uncertified) throw NotCertified(line + " (nothing was written; --allow-uncertified would)");
     warn("not certified: " + line);
   }
@@ -45,7 +46,7 @@ void run_train(const Invocation& call) {
               {"newton_steps", report.steps.size()},
               {"hessian_products", report.products},
               {"seconds", report.seconds}};
-  io::write_npy(folder / "params.npy", {problem.parameters()}, std::span<const T>(std::vector<T>(theta.begin(), theta.end())));
+  write_values<T>(folder / "params.npy", {problem.parameters()}, theta);
   Facts all = facts;
   all["steps"] = steps;
   io::write_file(folder / "train.json", all.dump(2) + "\n");
@@ -87,8 +88,7 @@ void run_self_influence(const Invocation& call, Problem& problem, const OutputFo
   std::iota(rows.begin(), rows.end(), Index{0});
   const SelfInfluence result = self_influence(problem.objective<double>(), *solver, rows, problem.progress());
   settle(call.options, result.report);
-  io::write_npy(folder / "self_influence.npy", {problem.data().examples()},
-                std::span<const T>(std::vector<T>(result.values.begin(), result.values.end())));
+  write_values<T>(folder / "self_influence.npy", {problem.data().examples()}, result.values);
   io::write_file(folder / "report.json", to_json(result.report).dump(2) + "\n");
   problem.manifest().write(folder / "manifest.json");
   print_facts(call.options, Facts{{"examples", problem.data().examples()},
@@ -113,8 +113,7 @@ void run_influence(const Invocation& call) {
   settle(call.options, result.report);
 
   const Index n = problem.data().examples(), m = static_cast<Index>(tests.rows.size());
-  io::write_npy(folder / "scores.npy", {m, n},
-                std::span<const T>(std::vector<T>(result.values.begin(), result.values.end())));
+  write_values<T>(folder / "scores.npy", {m, n}, result.values);
   io::write_file(folder / "top.csv",
                  top_csv(result.values, tests.rows, n, call.options.top, problem.data().host_labels()));
   io::write_file(folder / "report.json", to_json(result.report).dump(2) + "\n");
@@ -139,7 +138,7 @@ void add_job_verbs(CLI::App& app, Options& o, Run& chosen) {
   add_model(training, o);
   add_data(training, o, false);
   training.add_option("--params", o.params, "where to start: .npy [p] (default: zero)");
-  training.add_option("--tolerance", o.tolerance, "on the gradient norm")->check(CLI::PositiveNumber)->check(not_nan())->capture_default_str();
+  training.add_option("--tolerance", o.tolerance, "on the gradient norm")->check(positive())->capture_default_str();
   training.add_flag("--allow-uncertified", o.allow_uncertified, "write results that did not converge, too");
   add_out(training, o, "the folder to write into");
 
@@ -170,8 +169,7 @@ void add_job_verbs(CLI::App& app, Options& o, Run& chosen) {
   indices->excludes(all)->excludes(groups);
   all->excludes(groups);
   retraining.add_option("--tolerance", o.tolerance, "on every retrained model's gradient norm")
-      ->check(CLI::PositiveNumber)
-      ->check(not_nan())
+      ->check(positive())
       ->capture_default_str();
   retraining.add_flag("--resume", o.resume, "go on with the unfinished work in --out");
   retraining.add_flag("--allow-uncertified", o.allow_uncertified, "write results that did not converge, too");

@@ -41,8 +41,9 @@ struct Options {
   bool is_single() const { return precision == "single"; }
 };
 
-/// Refuses NaN, which CLI11's ranges let through.
-CLI::Validator not_nan();
+/// Finite numbers only: CLI11's own ranges let NaN and infinity through.
+CLI::Validator positive();
+CLI::Validator not_negative();
 
 void add_common(CLI::App& app, Options& options);
 void add_model(CLI::App& app, Options& options);

@@ -40,10 +40,14 @@ class OutputFolder {
 /// Checks early, before anything is computed, that `path` can be written later.
 void check_writable(const std::filesystem::path& path);
 
-/// Writes an array file and its manifest.
+/// Writes `values`, rounded to T, as an array file. Throws NotCertified, naming the first place, where one is not finite.
+template <class T, class Value>
+void write_values(const std::filesystem::path& path, const std::vector<Index>& shape, const std::vector<Value>& values);
+
+/// Writes an array file and its manifest; not finite: as write_values.
 template <class T>
 void write_array(const Options& options, io::Manifest& manifest, const std::vector<Index>& shape,
-                 std::span<const T> values);
+                 const std::vector<T>& values);
 
 /// %.{digits}g
 std::string number_text(double value, int digits = 6);

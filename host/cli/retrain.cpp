@@ -20,12 +20,19 @@ using Groups = std::vector<std::vector<Index>>;
 constexpr Index kMostCsvPairs = 1'000'000;
 // θ̂ whose gradient is larger than this is no minimum, and influence leaves that out.
 constexpr double kStationary = 1e-6;
+// Actual changes known no better than to this part of the largest of them are worth a warning.
+constexpr double kCoarse = 0.01;
 
 Groups groups_from_json(const std::string& path) {
   std::ifstream file(path);
   if (!file) throw InvalidInput(path + ": cannot be read; expected a JSON list of lists of training indices");
   try {
-    return nlohmann::json::parse(file).get<Groups>();
+    const nlohmann::json lists = nlohmann::json::parse(file);
+    for (const auto& list : lists)
+      for (const auto& index : list)
+        if (!index.is_number_integer())
+          throw InvalidInput(path + ": " + index.dump() + " is no index; expected integers in lists of training indices");
+    return lists.get<Groups>();
   } catch (const nlohmann::json::exception& error) {
     throw InvalidInput(path + ": " + error.what() + "; expected a JSON list of lists of training indices");
   }
@@ -86,10 +93,10 @@ std::string fingerprint(const Options& o, const io::Manifest& manifest, const De
   return facts.dump();
 }
 
-/// Predicted change of each test loss for each set: [groups][tests]. Sums of the members' scores.
+/// Predicted change of each test loss for each set, sums of the members' scores: [groups][tests]. `norms`: ‖s_t‖.
 template <class T>
 std::vector<double> predictions(Influence<T>& influence, const Groups& groups, Index tests, Index n,
-                                const Options& options, const Progress& progress) {
+                                std::vector<double>& norms, const Options& options, const Progress& progress) {
   std::vector<double> predicted(groups.size() * static_cast<std::size_t>(tests));
   constexpr Index kBlock = 32;
   for (Index first = 0; first < tests; first += kBlock) {
@@ -97,6 +104,7 @@ std::vector<double> predictions(Influence<T>& influence, const Groups& groups, I
     for (Index t = first; t < std::min(tests, first + kBlock); ++t) rows.push_back(t);
     const auto scores = influence.scores(rows);
     settle(options, scores.report);
+    norms.insert(norms.end(), scores.norms.begin(), scores.norms.end());
     for (std::size_t g = 0; g < groups.size(); ++g)
       for (std::size_t t = 0; t < rows.size(); ++t) {
         double sum = 0;
@@ -111,9 +119,9 @@ std::vector<double> predictions(Influence<T>& influence, const Groups& groups, I
 
 std::string loo_csv(const Groups& groups, bool by_group, const std::vector<std::int32_t>& labels,
                     std::span<const Index> tests, const std::vector<RetrainedModel>& models,
-                    const std::vector<double>& predicted) {
-  std::string text = by_group ? "rank,group,size,test_index,predicted,actual,gradient_norm,iterations\n"
-                              : "rank,train_index,label,test_index,predicted,actual,gradient_norm,iterations\n";
+                    const std::vector<double>& predicted, const std::vector<double>& norms) {
+  std::string text = by_group ? "rank,group,size" : "rank,train_index,label";
+  text += ",test_index,predicted,actual,gradient_norm,iterations,actual_error\n";
   for (std::size_t g = 0; g < groups.size(); ++g)
     for (std::size_t t = 0; t < tests.size(); ++t) {
       const auto who = by_group ? std::to_string(g) + "," + std::to_string(groups[g].size())
@@ -121,7 +129,8 @@ std::string loo_csv(const Groups& groups, bool by_group, const std::vector<std::
                                       std::to_string(labels[static_cast<std::size_t>(groups[g][0])]);
       text += std::to_string(g + 1) + "," + who + "," + std::to_string(tests[t]) + "," +
               number_text(predicted[g * tests.size() + t], 17) + "," + number_text(models[g].loss_change[t], 17) + "," +
-              number_text(models[g].gradient_norm, 6) + "," + std::to_string(models[g].iterations) + "\n";
+              number_text(models[g].gradient_norm, 6) + "," + std::to_string(models[g].iterations) + "," +
+              number_text(norms[t] * models[g].gradient_norm, 3) + "\n";
     }
   return text;
 }
@@ -158,6 +167,7 @@ void run_retrain(const Invocation& call) {
     warn(o.params + ": gradient norm " + number_text(start_norm, 3) +
          " is not that of a minimum; predictions leave that out (clout train fits)");
 
+  require_minima(exact, groups);
   LeaveOneOutOptions options{.tolerance = o.tolerance};
   io::Journal journal = io::Journal::open(
       folder / "retrain.journal", fingerprint(o, problem.manifest(), problem.device().info(), options.block), o.resume);
@@ -165,7 +175,8 @@ void run_retrain(const Invocation& call) {
   const auto factor = make_factor<T>(problem, 0.0);
   const auto solver = make_direct_solver<T>(factor, exact, 0.0, 1e-10, problem.progress());
   Influence<T> influence(problem.objective<T>(), *tests.objective, *solver, problem.theta());
-  const std::vector<double> predicted = predictions(influence, groups, m, n, o, problem.progress());
+  std::vector<double> norms;
+  const std::vector<double> predicted = predictions(influence, groups, m, n, norms, o, problem.progress());
 
   LeaveOneOut<T> leave_one_out(exact, problem.objective<T>(), *tests.objective, *factor, problem.theta(),
                                logistic_retrain<T>(problem.data(), o.bias, o.l2, o.tolerance), options);
@@ -176,7 +187,8 @@ void run_retrain(const Invocation& call) {
     worst = std::isnan(model.gradient_norm) ? model.gradient_norm : std::max(worst, model.gradient_norm);
   if (!(worst <= o.tolerance)) {
     const std::string line = "retrain: a retrained model's gradient norm is " + number_text(worst, 3) + ", tolerance " +
-                             number_text(o.tolerance, 3) + ": raise --tolerance, or use --precision double";
+                             number_text(o.tolerance, 3) + ": raise --tolerance" +
+                             (o.is_single() ? ", or use --precision double" : "");
     if (!o.allow_uncertified) throw NotCertified(line + " (no results were written; --allow-uncertified would)");
     warn("not certified: " + line);
   }
@@ -186,14 +198,23 @@ void run_retrain(const Invocation& call) {
   const Index count = static_cast<Index>(groups.size());
   if (count * m <= kMostCsvPairs) {
     io::write_file(folder / "loo.csv",
-                   loo_csv(groups, !o.groups.empty(), problem.data().host_labels(), tests.rows, models, predicted));
+                   loo_csv(groups, !o.groups.empty(), problem.data().host_labels(), tests.rows, models,
+                           predicted, norms));
   } else {
     io::write_npy(folder / "actual.npy", {count, m}, std::span<const double>(actual));
     io::write_npy(folder / "predicted.npy", {count, m}, std::span<const double>(predicted));
   }
+  // To first order a gradient that is left, g, is off by s_t·g in test loss t, at most ‖s_t‖‖g‖.
+  const double error = worst * *std::max_element(norms.begin(), norms.end());
+  double largest = 0;
+  for (const double change : actual) largest = std::max(largest, std::abs(change));
+  if (error > kCoarse * largest)
+    warn("retrain: the actual changes (up to " + number_text(largest, 3) + ") are certain to " + number_text(error, 3) +
+         " only, at a gradient norm of " + number_text(worst, 3) + ": lower --tolerance or raise --l2");
   Facts facts{{"models", count},
               {"test_examples", m},
               {"max_gradient_norm", worst},
+              {"max_actual_error", error},
               {"tolerance", o.tolerance},
               {"start_gradient_norm", start_norm}};
   if (count * m > 1) {

@@ -161,6 +161,8 @@ def check_tests_and_removals(bench):
     groups = lambda text: bench.raw("groups.json", text.encode())
     retrain("groups that are no JSON", "--groups", groups("[[1, 2"), parts=["groups.json"])
     retrain("groups of text", "--groups", groups('[["a"]]'), parts=["groups.json"])
+    retrain("a group of fractions", "--groups", groups("[[1.9]]"), parts=["1.9", "integers"])
+    retrain("a group of true", "--groups", groups("[[true]]"), parts=["integers"])
     retrain("an empty group", "--groups", groups("[[1], []]"), parts=["empty"])
     retrain("a group out of range", "--groups", groups("[[1, 99]]"), parts=["99"])
     retrain("an index twice in a group", "--groups", groups("[[1, 1]]"), parts=["twice"])
@@ -289,6 +291,48 @@ def check_certificates(bench):
                 warned=True)
 
 
+def check_minima(bench):
+    """Where there is no minimum, no gradient norm certifies a fit"""
+    absent = Files(bench.files.path("absent"), bias=True)
+    y = np.load(absent.path("y.npy"))
+    train = lambda name, files, *parts, **changed: bench.fails(
+        name, 3, ["train", *files.options(fitted=False, **changed), "--tolerance", 1e-6], *parts, out="fit")
+    train("bias and a class that is absent", absent, "class 1", y=absent.save("y-no-1", np.where(y == 1, 0, y)))
+    train("bias and a class of weight 0", absent, "class 1", weights=absent.save("w-no-1", np.where(y == 1, 0.0, 1)))
+    fit(bench.program, absent)
+    of_class_1 = json.dumps([[int(i) for i in np.flatnonzero(y == 1)]])
+    bench.fails("bias and a set that is a class", 3, ["retrain", *absent.options(), *absent.tests(), "--groups",
+                bench.raw("class.json", of_class_1.encode())], "set 0", "class 1", out="loo")
+    apart = Files(bench.files.path("apart"), l2=0)
+    x = np.eye(3)[np.load(apart.path("y.npy"))]
+    train("separable, no regulariser", apart, "run away", x=apart.save("x-apart", x))
+
+
+def check_magnitudes(bench):
+    """What leaves the range of the numbers is refused, never written"""
+    files, save = bench.files, bench.files.save
+    x, n = np.load(files.path("x.npy")), 24
+    bench.fails("weights whose sum overflows", 2, ["loss", *files.options(weights=save("w-large", np.full(n, 1e308)))],
+                "w-large.npy", "sum")
+    large = files.options(x=save("x-large", np.where(x > 0, 1e308, -1e308)))
+    bench.fails("gradient beyond float64", 3, ["gradient", *large], "result.npy")
+    for l2, precision, part in ((1e308, "double", "float64"), (1e38, "single", "float32")):
+        steep = Files(bench.files.path(f"steep-{precision}"), l2=l2)
+        arguments = ["gradient", *steep.options(params=steep.save("p", np.full(9, 100.0))), "--precision", precision]
+        bench.fails(f"l2 {l2}, {precision}", 3, arguments, "result.npy", part)
+    written = {}
+    for name, weight in (("unit", 1.0), ("tiny", 2.0**-1000), ("huge", 2.0**1000)):  # powers of two: the same bits
+        for precision in ("double", "single"):
+            out = bench.files.path(f"g-{name}-{precision}.npy")
+            done = bench.program.run("gradient", *files.options(weights=save("w-" + name, np.full(n, weight))),
+                                     "--precision", precision, "--device", bench.program.device, "--out", out)
+            if bench.program.expect(done.returncode == 0, f"weights of {weight}, {precision}", done.stderr):
+                written[name, precision] = np.load(out).tobytes()
+    for (name, precision), content in written.items():
+        bench.program.expect(content == written["unit", precision], f"weights {name}, {precision}",
+                             "another gradient than with weights of 1")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clout", required=True, help="the program")
@@ -298,7 +342,7 @@ def main():
     with scratch() as folder:
         bench = Bench(program, Files(folder))
         for check in (check_files, check_values, check_tests_and_removals, check_usage, check_devices, check_outputs,
-                      check_full_disk, check_certificates):
+                      check_full_disk, check_certificates, check_minima, check_magnitudes):
             check(bench)
     return program.summary()
 
