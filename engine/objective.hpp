@@ -16,6 +16,9 @@ struct ParameterBlock {
   bool regularized = false;  ///< whether (λ/2)‖·‖² acts on it
 };
 
+/// The blocks that the regulariser acts on, as ranges.
+ParameterRanges regularized_ranges(const std::vector<ParameterBlock>& layout);
+
 /// The empirical risk R(θ) = (1/W) Σ wᵢ ℓᵢ(θ) + (λ/2)‖θ_reg‖², W = Σ wᵢ, of one model on one data set in precision T.
 /// Implement it for a model of your own to use every solver of the engine (examples/ shows how).
 ///
@@ -72,6 +75,16 @@ class Objective {
     static_cast<void>(removed);
     return {};
   }
+
+  // Training by minibatches.
+
+  /// Whether the function below is there.
+  virtual bool has_batches() const { return false; }
+  /// Without regulariser: the mean of ∇ℓᵢ(θ_j), weighted by wᵢ, over the examples at rows[0 … count − 1] that are not
+  /// excluded for model j (zero where none is left), for k models: parameters and out are [k][p]. `rows` is device
+  /// memory.
+  virtual void batch_gradients(MatrixView<const T> parameters, const Index* rows, Index count,
+                               const Exclusions& exclusions, MatrixView<T> out);
 
   // Retraining without some examples. R_j is the mean over what is left plus the same regulariser; W_j = W − removed.
 

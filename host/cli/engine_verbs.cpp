@@ -21,7 +21,7 @@ template <class T>
 void run_loss(const Invocation& call) {
   check_writable(call.options.out);
   Problem problem(call.options, call.command_line);
-  LogisticRegression<T>& objective = problem.objective<T>();
+  Objective<T>& objective = problem.objective<T>();
   const Index n = objective.examples();
   Buffer<T> losses(problem.device(), n);
   objective.losses(losses.view(n, 1));
@@ -39,7 +39,7 @@ template <class T>
 void run_gradient(const Invocation& call) {
   check_writable(call.options.out);
   Problem problem(call.options, call.command_line);
-  LogisticRegression<T>& objective = problem.objective<T>();
+  Objective<T>& objective = problem.objective<T>();
   const Index n = objective.examples(), p = objective.parameters();
   Buffer<T> gradient(problem.device(), p);
   objective.gradient(gradient.view(1, p));
@@ -69,7 +69,7 @@ void run_hvp(const Invocation& call) {
   Problem problem(call.options, call.command_line);
   Index k = 0;
   const Buffer<T> vectors = problem.load_vectors<T>(k);
-  LogisticRegression<T>& objective = problem.objective<T>();
+  Objective<T>& objective = problem.objective<T>();
   const Index p = objective.parameters();
   Buffer<T> products(problem.device(), k * p);
   HessianOperator<T>(objective, call.options.damping).apply(vectors.view(k, p), products.view(k, p));
@@ -86,7 +86,7 @@ void run_tangent(const Invocation& call) {
   Problem problem(call.options, call.command_line);
   Index k = 0;
   const Buffer<T> vectors = problem.load_vectors<T>(k);
-  LogisticRegression<T>& objective = problem.objective<T>();
+  Objective<T>& objective = problem.objective<T>();
   const Index n = objective.examples(), p = objective.parameters();
   Buffer<T> tangents(problem.device(), n * k);
   objective.loss_tangents(vectors.view(k, p), 0, tangents.view(n, k));
@@ -100,7 +100,7 @@ void run_perturb(const Invocation& call) {
   Problem problem(call.options, call.command_line);
   Index k = 0;
   const Buffer<T> vectors = problem.load_vectors<T>(k);
-  LogisticRegression<T>& objective = problem.objective<T>();
+  Objective<T>& objective = problem.objective<T>();
   const Index n = objective.examples(), p = objective.parameters(), d = objective.input_size();
   Buffer<T> gradients(problem.device(), k * n * d);
   objective.input_gradients(vectors.view(k, p), 0, n, gradients.view(k, n * d));
@@ -176,10 +176,7 @@ void add_engine_verbs(CLI::App& app, Options& o, Run& chosen) {
   add_vectors(hvp, o);
   hvp.add_option("--damping", o.damping, "added to the Hessian's diagonal")
       ->check(not_negative());
-  // Nothing to choose here: the logits of a linear model have no second derivative, so the two are the same matrix.
-  hvp.add_option("--curvature", o.curvature, "hessian, or ggn (Gauss-Newton); for --model logistic they are equal")
-      ->check(CLI::IsMember({"hessian", "ggn"}))
-      ->capture_default_str();
+  add_curvature(hvp, o);
   add_out(hvp, o, "the .npy file to write");
 
   CLI::App& tangent = verb("tangent", "tangents of the per-example losses, v.grad l_i: [n][k]",

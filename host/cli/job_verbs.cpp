@@ -22,7 +22,7 @@ void run_train(const Invocation& call) {
   Problem problem(call.options, call.command_line);
   std::vector<double> theta(static_cast<std::size_t>(problem.parameters()));
   if (!call.options.params.empty()) theta = problem.theta();
-  LogisticRegression<double>& exact = problem.objective<double>();
+  Objective<double>& exact = problem.objective<double>();
   const TrainingReport report = train<T>(exact, problem.objective<T>(), theta,
                                          {.tolerance = call.options.tolerance}, problem.progress());
   if (!report.converged) {

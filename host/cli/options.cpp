@@ -43,9 +43,12 @@ void add_common(CLI::App& app, Options& o) {
 }
 
 void add_model(CLI::App& app, Options& o) {
-  app.add_option("--model", o.model, "logistic")->check(CLI::IsMember({"logistic"}))->capture_default_str();
-  app.add_option("--classes", o.classes, "number of classes K")->required()->check(CLI::Range(2, 1'000'000));
-  app.add_flag("--bias", o.bias, "with a bias per class (never regularised)");
+  app.add_option("--model", o.model, "logistic or convnet")
+      ->check(CLI::IsMember({"logistic", "convnet"}))
+      ->capture_default_str();
+  app.add_option("--classes", o.classes, "logistic: number of classes K")->check(CLI::Range(2, 1'000'000));
+  app.add_flag("--bias", o.bias, "logistic: with a bias per class (never regularised)");
+  app.add_option("--spec", o.spec, "convnet: the network, .json (without: the paper's, 2,616 parameters)");
   app.add_option("--l2", o.l2, "lambda of the regulariser (lambda/2)||weights||^2")
       ->check(not_negative())
       ->capture_default_str();
@@ -71,7 +74,14 @@ void add_solver(CLI::App& app, Options& o) {
       ->check(positive())
       ->capture_default_str();
   app.add_option("--max-iterations", o.max_iterations, "of cg")->check(CLI::PositiveNumber)->capture_default_str();
+  add_curvature(app, o);
   app.add_flag("--allow-uncertified", o.allow_uncertified, "write results that could not be certified, too");
+}
+
+void add_curvature(CLI::App& app, Options& o) {
+  app.add_option("--curvature", o.curvature, "hessian, or ggn (Gauss-Newton); equal for --model logistic")
+      ->check(CLI::IsMember({"hessian", "ggn"}))
+      ->capture_default_str();
 }
 
 void add_tests(CLI::App& app, Options& o) {

@@ -19,7 +19,7 @@ struct Options {
   std::optional<bool> progress;
 
   // The model and its data.
-  std::string model = "logistic";
+  std::string model = "logistic", spec;
   Index classes = 0, features = 0;
   bool bias = false;
   double l2 = 0;
@@ -50,6 +50,7 @@ void add_model(CLI::App& app, Options& options);
 void add_data(CLI::App& app, Options& options, bool with_params);
 void add_vectors(CLI::App& app, Options& options);
 void add_solver(CLI::App& app, Options& options);
+void add_curvature(CLI::App& app, Options& options);
 void add_tests(CLI::App& app, Options& options);
 /// --out: a file or a folder, as `what` says.
 void add_out(CLI::App& app, Options& options, const std::string& what);

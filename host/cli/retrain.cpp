@@ -159,7 +159,7 @@ void run_retrain(const Invocation& call) {
   for (const std::string& path : {o.indices, o.groups})
     if (!path.empty()) problem.manifest().add_input(path);
 
-  LogisticRegression<double>& exact = problem.objective<double>();
+  Objective<double>& exact = problem.objective<double>();
   Buffer<double> gradient(problem.device(), p);
   exact.gradient(gradient.view(1, p));
   const double start_norm = row_norms<double>(problem.device(), gradient.view(1, p))[0];

@@ -37,6 +37,8 @@ void add_regularizer(Device&, const AddRegularizer<T>&);
 template <class T>
 void add_diagonal(Device&, const AddDiagonal<T>&);
 template <class T>
+void adam_step(Device&, const AdamStep<T>&);
+template <class T>
 void cg_start(Device&, const ConjugateGradientState<T>&);
 template <class T>
 void cg_advance(Device&, const ConjugateGradientState<T>&);
@@ -67,6 +69,7 @@ const KernelTable<T>& kernel_table() {
       .from_double = from_double<T>,
       .add_regularizer = add_regularizer<T>,
       .add_diagonal = add_diagonal<T>,
+      .adam_step = adam_step<T>,
       .cg_start = cg_start<T>,
       .cg_advance = cg_advance<T>,
       .cg_direct = cg_direct<T>,

@@ -107,13 +107,13 @@ TYPED_TEST(VectorsTest, RegularizerSparesTheBias) {
     const auto x = this->integers(2 * p, 1), old = this->integers(2 * p, 2);
     const auto x_memory = this->upload(x);
     Guarded<T> y(this->device(), old);
-    this->kernels().add_regularizer(this->device(), {shape, 0.5, 0.25, x_memory.view(2, p), y.view(2, p)});
+    this->kernels().add_regularizer(this->device(), {shape.regularized(), 0.5, 0.25, x_memory.view(2, p), y.view(2, p)});
     const auto got = y.to_host();
     for (Index i = 0; i < 2 * p; ++i) ASSERT_EQ(got[i], old[i] + T(i % p < shape.weights() ? 0.75 : 0.25) * x[i]);
 
     const auto content = this->integers(p * p, 3);
     Guarded<T> matrix(this->device(), content);
-    this->kernels().add_diagonal(this->device(), {shape, 0.5, 0.25, matrix.view(p, p)});
+    this->kernels().add_diagonal(this->device(), {shape.regularized(), 0.5, 0.25, matrix.view(p, p)});
     const auto shifted = matrix.to_host();
     for (Index i = 0; i < p * p; ++i)
       ASSERT_EQ(shifted[i] - content[i], T(i / p != i % p ? 0 : i / p < shape.weights() ? 0.75 : 0.25));
