@@ -7,6 +7,7 @@
 #include <clout/host/cli/problem.hpp>
 #include <clout/host/cli/retrain.hpp>
 #include <clout/host/cli/solvers.hpp>
+#include <clout/host/cli/train_network.hpp>
 #include <clout/host/cli/verbs.hpp>
 #include <clout/host/io/atomic_file.hpp>
 #include <numeric>
@@ -18,6 +19,7 @@ using Facts = nlohmann::ordered_json;
 
 template <class T>
 void run_train(const Invocation& call) {
+  if (call.options.model == "convnet") return train_network<T>(call);
   const OutputFolder folder(call.options);
   Problem problem(call.options, call.command_line);
   std::vector<double> theta(static_cast<std::size_t>(problem.parameters()));
@@ -131,14 +133,19 @@ void run_influence(const Invocation& call) {
 void add_job_verbs(CLI::App& app, Options& o, Run& chosen) {
   const std::string model = " --model logistic --classes 10 --l2 0.01 --x x.npy --y y.npy";
   CLI::App& training =
-      add_verb(app, "train", "fits to a gradient norm (double): params.npy and train.json in a folder",
+      add_verb(app, "train", "fits to a gradient norm (logistic) or by Adam (convnet): params.npy and train.json in a folder",
                "clout train" + model + " --tolerance 1e-10 --out fit",
                in_precision([]<class T>(const Invocation& call) { run_train<T>(call); }), chosen);
   add_common(training, o);
   add_model(training, o);
   add_data(training, o, false);
-  training.add_option("--params", o.params, "where to start: .npy [p] (default: zero)");
-  training.add_option("--tolerance", o.tolerance, "on the gradient norm")->check(positive())->capture_default_str();
+  training.add_option("--params", o.params, "where to start: .npy [p] (default: zero; convnet: drawn by --seed)");
+  add_adam(training, o);
+  training.add_option("--checkpoint-every", o.checkpoint_every, "convnet: steps between checkpoints")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  training.add_flag("--resume", o.resume, "convnet: go on from the last checkpoint in --out");
+  training.add_option("--tolerance", o.tolerance, "logistic: on the gradient norm")->check(positive())->capture_default_str();
   training.add_flag("--allow-uncertified", o.allow_uncertified, "write results that did not converge, too");
   add_out(training, o, "the folder to write into");
 

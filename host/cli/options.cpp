@@ -84,6 +84,16 @@ void add_curvature(CLI::App& app, Options& o) {
       ->capture_default_str();
 }
 
+void add_adam(CLI::App& app, Options& o) {
+  app.add_option("--steps", o.steps, "convnet: steps of Adam in all")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--batch", o.batch, "convnet: examples of a step")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--learning-rate", o.learning_rate, "convnet: of Adam")->check(positive())->capture_default_str();
+  app.add_option("--drops", o.drops, "convnet: steps from which on the learning rate is a tenth")
+      ->delimiter(',')
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+}
+
 void add_tests(CLI::App& app, Options& o) {
   app.add_option("--test-x", o.test_x, "test examples, as --x");
   app.add_option("--test-y", o.test_y, "test labels, as --y");

@@ -33,6 +33,11 @@ struct Options {
   std::vector<Index> test_index;
   bool per_example = false, self = false;
 
+  // Training by Adam (protocols.md, Fig 2 right).
+  Index steps = 500'000, batch = 500, checkpoint_every = 10'000;
+  double learning_rate = 1e-4;
+  std::vector<Index> drops = {110'000, 220'000};
+
   // Retraining and reproducing.
   std::string indices, groups, data;
   bool all = false, resume = false, quick = false;
@@ -51,6 +56,7 @@ void add_data(CLI::App& app, Options& options, bool with_params);
 void add_vectors(CLI::App& app, Options& options);
 void add_solver(CLI::App& app, Options& options);
 void add_curvature(CLI::App& app, Options& options);
+void add_adam(CLI::App& app, Options& options);
 void add_tests(CLI::App& app, Options& options);
 /// --out: a file or a folder, as `what` says.
 void add_out(CLI::App& app, Options& options, const std::string& what);

@@ -3,7 +3,9 @@
 
 #include <clout/engine/solve_report.hpp>
 #include <clout/host/cli/options.hpp>
+#include <clout/host/io/journal.hpp>
 #include <clout/host/io/manifest.hpp>
+#include <clout/kernels/error.hpp>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <span>
@@ -35,6 +37,17 @@ class OutputFolder {
  private:
   std::filesystem::path path_;
   bool made_here_ = false;
+};
+
+/// A journal in which no block stands is no work to go on with: it goes away with whatever ended the run.
+struct EmptyJournal {
+  io::Journal& journal;
+  ~EmptyJournal() {
+    try {
+      if (journal.completed().empty()) journal.finish();
+    } catch (const Error&) {  // then it stays, and the next run says so
+    }
+  }
 };
 
 /// Checks early, before anything is computed, that `path` can be written later.

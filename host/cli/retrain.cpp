@@ -135,17 +135,6 @@ std::string loo_csv(const Groups& groups, bool by_group, const std::vector<std::
   return text;
 }
 
-/// A journal in which no block stands is no work to go on with: it goes away with whatever ended the run.
-struct EmptyJournal {
-  io::Journal& journal;
-  ~EmptyJournal() {
-    try {
-      if (journal.completed().empty()) journal.finish();
-    } catch (const Error&) {  // then it stays, and the next run says so
-    }
-  }
-};
-
 }  // namespace
 
 template <class T>
