@@ -175,11 +175,18 @@ void add_job_verbs(CLI::App& app, Options& o, Run& chosen) {
   CLI::Option* groups = retraining.add_option("--groups", o.groups, "sets of rows to leave out: .json, lists of indices");
   indices->excludes(all)->excludes(groups);
   all->excludes(groups);
-  retraining.add_option("--tolerance", o.tolerance, "on every retrained model's gradient norm")
-      ->check(positive())
+  add_adam(retraining, o);
+  retraining.add_option("--moments", o.moments, "convnet: Adam's moments at --params: .npy [2][p] (default: zero)");
+  retraining.add_option("--start-step", o.start_step, "convnet: steps that were taken to --params and --moments")
+      ->check(CLI::NonNegativeNumber);
+  retraining.add_option("--controls", o.controls, "convnet: models with nothing removed; the first is subtracted")
+      ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  add_solver(retraining, o);
+  retraining.get_option("--tolerance")
+      ->description("on every retrained model's gradient norm; convnet: on the solve's true relative residual");
+  retraining.preparse_callback([&o](std::size_t) { o.steps = 30'000; });
   retraining.add_flag("--resume", o.resume, "go on with the unfinished work in --out");
-  retraining.add_flag("--allow-uncertified", o.allow_uncertified, "write results that did not converge, too");
   add_out(retraining, o, "the folder to write into");
 }
 

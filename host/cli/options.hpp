@@ -34,12 +34,12 @@ struct Options {
   bool per_example = false, self = false;
 
   // Training by Adam (protocols.md, Fig 2 right).
-  Index steps = 500'000, batch = 500, checkpoint_every = 10'000;
+  Index steps = 500'000, batch = 500, checkpoint_every = 10'000, start_step = 0, controls = 3;
   double learning_rate = 1e-4;
   std::vector<Index> drops = {110'000, 220'000};
 
   // Retraining and reproducing.
-  std::string indices, groups, data;
+  std::string indices, groups, moments, data;
   bool all = false, resume = false, quick = false;
   std::string figure, panel;
 
