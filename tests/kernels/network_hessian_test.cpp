@@ -10,18 +10,16 @@ class NetworkHessianTest : public KernelTest<C> {
  protected:
   using Number = typename C::Number;
 
-  // Columns of the explicit Hessian: all of a small network's, of others the ends of every block of parameters and
-  // some between them.
+  // Columns of the explicit Hessian: all of a small network's; of others three from each layer, of its weights and
+  // its biases.
   static std::vector<Index> columns_of(const NetworkProblem<Number>& problem) {
     std::vector<Index> columns;
-    const bool all = problem.p() * problem.options.m * problem.shape.multiply_adds() < 3'000'000;
+    const bool all = problem.p() * problem.options.m * problem.shape.multiply_adds() < 2'000'000;
     for (Index a = 0; all && a < problem.p(); ++a) columns.push_back(a);
     if (all) return columns;
-    for (const oracle::Layer& layer : oracle::layers_of(problem.options.network)) {
-      const auto first = static_cast<Index>(layer.weights), bias = static_cast<Index>(layer.biases);
-      for (const Index a : {first, (first + bias) / 2 + 1, bias - 1, bias, bias + Index(layer.out.channels) - 1})
-        columns.push_back(a);
-    }
+    for (const oracle::Layer& layer : oracle::layers_of(problem.options.network))
+      for (const std::size_t a : {(layer.weights + layer.biases) / 2 + 1, layer.biases - 1, layer.biases})
+        columns.push_back(static_cast<Index>(a));
     return columns;
   }
   static NetworkProblem<Number> with_unit_vectors(const NetworkProblem<Number>& problem,
@@ -35,9 +33,10 @@ class NetworkHessianTest : public KernelTest<C> {
     what << "Hessian, " << problem.options;
     const Index p = problem.p();
     const std::vector<Number> hessian = NetworkRun<Number>(this->device(), problem).hessian(0.3);
+    Index unequal = 0;
     for (Index a = 0; a < p; ++a)
-      for (Index b = 0; b < a; ++b)
-        ASSERT_EQ(hessian[a * p + b], hessian[b * p + a]) << what.str() << ", not symmetric: " << a << ", " << b;
+      for (Index b = 0; b < a; ++b) unequal += hessian[a * p + b] == hessian[b * p + a] ? 0 : 1;
+    ASSERT_EQ(unequal, 0) << what.str() << ": not symmetric";
     const std::vector<Index> columns = columns_of(problem);
     const auto units = with_unit_vectors(problem, columns);
     std::vector<Number> got;
@@ -92,9 +91,10 @@ TYPED_TEST(NetworkHessianTest, ExplicitMatchesOracle) {
   for (NetworkOptions options : all) {
     options.k = 1;
     options.n = std::min<Index>(options.n, 20);
-    options.m = std::min<Index>(options.m, 23);
-    // A pass per parameter: on simulated threads that is for small networks only.
-    if (kSmall && shape_of(options.network).parameters() > 500) continue;
+    options.m = std::min<Index>(options.m, options.gathered ? 23 : 20);
+    // A pass per parameter: for small networks only on simulated threads, and once for the paper's.
+    const Index parameters = shape_of(options.network).parameters();
+    if (parameters > 500 && (kSmall || options.n == 1)) continue;
     this->compare_hessian(random_network_problem<T>(options, seed++));
   }
 }
