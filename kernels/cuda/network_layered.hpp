@@ -1,0 +1,40 @@
+#pragma once
+// The passes over a network of any shape, layer by layer through memory: examples in chunks, vectors in blocks, so that
+// the scratch stays bounded. The twins of kernels/network_operations.hpp, entry by entry.
+
+#include <clout/kernels/cuda/network_batch.hpp>
+
+namespace clout::cuda::layered {
+
+template <class T>
+void forward(CudaDevice& device, const NetworkForward<T>& op);
+template <class T>
+void gradient(CudaDevice& device, const NetworkGradient<T>& op);
+template <class T>
+void hessian_product(CudaDevice& device, const NetworkHessianProduct<T>& op);
+template <class T>
+void loss_tangents(CudaDevice& device, const NetworkLossTangents<T>& op);
+template <class T>
+void example_gradients(CudaDevice& device, const NetworkExampleGradients<T>& op);
+template <class T>
+void input_gradients(CudaDevice& device, const NetworkInputGradients<T>& op);
+template <class T>
+void hessian(CudaDevice& device, const NetworkHessian<T>& op);
+
+// Bytes of scratch, read off sizes alone.
+template <class T>
+std::size_t scratch(const NetworkForward<T>& op);
+template <class T>
+std::size_t scratch(const NetworkGradient<T>& op);
+template <class T>
+std::size_t scratch(const NetworkHessianProduct<T>& op);
+template <class T>
+std::size_t scratch(const NetworkLossTangents<T>& op);
+template <class T>
+std::size_t scratch(const NetworkExampleGradients<T>& op);
+template <class T>
+std::size_t scratch(const NetworkInputGradients<T>& op);
+template <class T>
+std::size_t scratch(const NetworkHessian<T>& op);
+
+}  // namespace clout::cuda::layered
