@@ -1,6 +1,8 @@
 #pragma once
 // What both ways through a network share: the examples of a batch, softmax on their logits, and the sums' last step.
 
+#include <algorithm>
+#include <clout/kernels/cuda/linear.hpp>
 #include <clout/kernels/cuda/network_layers.hpp>
 #include <clout/kernels/cuda/sweep_step.hpp>
 #include <clout/kernels/network_operations.hpp>
@@ -50,6 +52,19 @@ __device__ T loss_tangent(const T* p, const T* tangent, int classes, int label) 
   T sum = 0;
   for (int c = 0; c < classes; ++c) sum = std::fma(p[c], tangent[c] - tangent[label], sum);
   return sum;
+}
+
+/// For what belongs to single examples.
+template <class T>
+NetworkBatch<T> unweighted(NetworkBatch<T> batch) {
+  batch.example_weights = nullptr;
+  return batch;
+}
+
+/// Calls work(first, count) for blocks of at most `most` out of `all`.
+template <class Work>
+void for_each_block(Index all, Index most, const Work& work) {
+  for (Index first = 0; first < all; first += most) work(first, std::min(most, all - first));
 }
 
 /// Numbers of a chunk of a batch: its first example and how many.

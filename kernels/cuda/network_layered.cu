@@ -1,6 +1,6 @@
 // The seven passes over a network of any shape, layer by layer.
-#include <clout/kernels/cuda/network_layered.hpp>
 #include <clout/kernels/cuda/network_pass.hpp>
+#include <clout/kernels/cuda/network_paths.hpp>
 
 namespace clout::cuda::layered {
 namespace {
@@ -23,13 +23,6 @@ struct Plan {
     bytes = carver.used();
   }
 };
-
-/// For what belongs to single examples.
-template <class T>
-NetworkBatch<T> unweighted(NetworkBatch<T> batch) {
-  batch.example_weights = nullptr;
-  return batch;
-}
 
 template <class T>
 Plan<T> plan(const NetworkForward<T>& op, std::byte* memory) {

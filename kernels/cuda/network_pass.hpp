@@ -150,12 +150,6 @@ struct Pass {
   }
 };
 
-/// Calls work(first, count) for blocks of at most `most` out of `all`.
-template <class Work>
-void for_each_block(Index all, Index most, const Work& work) {
-  for (Index first = 0; first < all; first += most) work(first, std::min(most, all - first));
-}
-
 /// Vectors that pass side by side: their sums in double stay within a quarter of the scratch.
 inline Index vectors_at_once(const NetworkShape& shape, Index vectors) {
   const Index fit = kScratchBytes / 4 / (shape.parameters() * static_cast<Index>(sizeof(double)));
