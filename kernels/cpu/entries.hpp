@@ -1,5 +1,6 @@
 #pragma once
-// The entry points of the CPU backend, as table.cpp lists them. Contracts: kernel_table.hpp and operations.hpp.
+// The entry points of the CPU backend, as table.cpp lists them. Contracts: kernel_table.hpp, operations.hpp and
+// network_operations.hpp.
 
 #include <clout/kernels/kernel_table.hpp>
 
@@ -29,6 +30,35 @@ template <class T>
 void softmax_hessian(Device&, const SoftmaxHessian<T>&);
 template <class T>
 std::size_t softmax_hessian_scratch(const Device&, const SoftmaxHessian<T>&);
+
+template <class T>
+void network_forward(Device&, const NetworkForward<T>&);
+template <class T>
+std::size_t network_forward_scratch(const Device&, const NetworkForward<T>&);
+template <class T>
+void network_gradient(Device&, const NetworkGradient<T>&);
+template <class T>
+std::size_t network_gradient_scratch(const Device&, const NetworkGradient<T>&);
+template <class T>
+void network_hessian_product(Device&, const NetworkHessianProduct<T>&);
+template <class T>
+std::size_t network_hessian_product_scratch(const Device&, const NetworkHessianProduct<T>&);
+template <class T>
+void network_loss_tangents(Device&, const NetworkLossTangents<T>&);
+template <class T>
+std::size_t network_loss_tangents_scratch(const Device&, const NetworkLossTangents<T>&);
+template <class T>
+void network_example_gradients(Device&, const NetworkExampleGradients<T>&);
+template <class T>
+std::size_t network_example_gradients_scratch(const Device&, const NetworkExampleGradients<T>&);
+template <class T>
+void network_input_gradients(Device&, const NetworkInputGradients<T>&);
+template <class T>
+std::size_t network_input_gradients_scratch(const Device&, const NetworkInputGradients<T>&);
+template <class T>
+void network_hessian(Device&, const NetworkHessian<T>&);
+template <class T>
+std::size_t network_hessian_scratch(const Device&, const NetworkHessian<T>&);
 
 template <class T>
 void combine(Device&, const Combine<T>&);

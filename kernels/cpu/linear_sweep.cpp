@@ -1,5 +1,6 @@
 #include <clout/kernels/cpu/entries.hpp>
 #include <clout/kernels/cpu/panels.hpp>
+#include <clout/kernels/cpu/scratch.hpp>
 #include <clout/kernels/cpu/softmax_tile.hpp>
 
 namespace clout::cpu {
@@ -7,11 +8,6 @@ namespace {
 
 // Partitions of the rows, each with a sum of its own: a function of n alone.
 Index sweep_partitions(Index rows) { return std::clamp<Index>(ceil_div(rows, 96), 1, 32); }
-
-template <class T>
-constexpr Index line_up(Index elements) {
-  return round_up(elements, 64 / static_cast<Index>(sizeof(T)));
-}
 
 // How the scratch memory is carved: V packed | a sum per partition | per thread: a block of X, its Z, three tiles.
 template <class T>
@@ -29,18 +25,13 @@ struct SweepScratch {
         tile_size(line_up<T>(shape.classes * kLanes<T>)) {}
 
   Index thread_size() const { return block_size + z_size + 3 * tile_size; }
-  std::size_t bytes(int threads) const {
-    return static_cast<std::size_t>(vectors_size + partitions * sum_size + threads * thread_size()) * sizeof(T) + 64;
-  }
-  T* vectors(std::span<std::byte> scratch) const {
-    const auto address = reinterpret_cast<std::uintptr_t>(scratch.data());
-    return reinterpret_cast<T*>((address + 63) / 64 * 64);
-  }
+  ScratchPlan<T> plan() const { return {vectors_size + partitions * sum_size, thread_size()}; }
+  T* vectors(std::span<std::byte> scratch) const { return plan().memory(scratch); }
   T* sum(std::span<std::byte> scratch, Index partition) const {
     return vectors(scratch) + vectors_size + partition * sum_size;
   }
   T* thread(std::span<std::byte> scratch, int number) const {
-    return sum(scratch, partitions) + number * thread_size();
+    return plan().thread_memory(scratch, number);
   }
 };
 
@@ -166,7 +157,7 @@ void add_partitions(const Device& device, const LinearSweep<T>& op, const SweepS
 template <class T>
 void linear_sweep(Device& device, const LinearSweep<T>& op) {
   const SweepScratch<T> plan(op);
-  ensure(op.scratch.size() >= plan.bytes(as_cpu(device).threads()), "linear_sweep: scratch smaller than planned");
+  ensure(op.scratch.size() >= plan.plan().bytes(device), "linear_sweep: scratch smaller than planned");
   pack_vectors(device, plan.shape, op.vectors, op.features.scale, {plan.shape.vectors, 1}, plan.vectors(op.scratch));
   parallel_tasks(device, plan.partitions,
                  [&](Index partition, int thread) { sweep_partition(op, plan, partition, thread); });
@@ -175,7 +166,7 @@ void linear_sweep(Device& device, const LinearSweep<T>& op) {
 
 template <class T>
 std::size_t linear_sweep_scratch(const Device& device, const LinearSweep<T>& op) {
-  return SweepScratch<T>(op).bytes(as_cpu(device).threads());
+  return SweepScratch<T>(op).plan().bytes(device);
 }
 
 template void linear_sweep(Device&, const LinearSweep<float>&);

@@ -72,14 +72,20 @@ Vector<T> softmax_tile(T* z, const LargestLogit<T>& largest, Index classes) {
   return rest;
 }
 
+/// residuals ← p − e_y; may be the same memory as p.
+template <class T>
+void residual_tile(const T* p, Integers<T> labels, Index classes, T* residuals) {
+  for (Index c = 0; c < classes; ++c) {
+    const Integers<T> is_label = labels == static_cast<typename Simd<T>::Integer>(c);
+    store(residuals + c * kLanes<T>, load(p + c * kLanes<T>) - select<T>(is_label, broadcast(T(1)), Vector<T>{}));
+  }
+}
+
 /// z ← softmax(z) − e_y.
 template <class T>
 void gradient_tile(T* z, Integers<T> labels, Index classes) {
   softmax_tile(z, largest_logit(z, classes), classes);
-  for (Index c = 0; c < classes; ++c) {
-    const Integers<T> is_label = labels == static_cast<typename Simd<T>::Integer>(c);
-    store(z + c * kLanes<T>, load(z + c * kLanes<T>) - select<T>(is_label, broadcast(T(1)), Vector<T>{}));
-  }
+  residual_tile(z, labels, classes, z);
 }
 
 /// z ← softmax(a + z) − softmax(a) = p ∘ (e − s)/(1 + s) with p = softmax(a), e = expm1(z), s = p·e. A common shift

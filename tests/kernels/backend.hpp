@@ -102,10 +102,11 @@ class Guarded {
   Buffer<T> buffer_;
 };
 
-/// Scratch as an operation asked for it, with guards.
+/// Scratch as an operation asked for it, with guards, every bit of it set: NaN for whoever reads before writing.
 class Scratch {
  public:
-  Scratch(Device& device, std::size_t bytes) : size_(bytes), memory_(device, static_cast<Index>(bytes)) {}
+  Scratch(Device& device, std::size_t bytes)
+      : size_(bytes), memory_(device, std::vector<std::uint8_t>(bytes, std::uint8_t{255})) {}
   std::span<std::byte> bytes() { return {reinterpret_cast<std::byte*>(memory_.data()), size_}; }
   void check() const { memory_.to_host(); }
 

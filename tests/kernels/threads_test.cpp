@@ -1,5 +1,6 @@
 // The CPU backend gives the same bits for any number of threads.
 
+#include "network_run.hpp"
 #include "sweep_reference.hpp"
 
 namespace clout::test {
@@ -77,6 +78,28 @@ TYPED_TEST(ThreadsTest, ForwardDotsAndSolve) {
     device.kernels<T>().cholesky_solve(device, {matrix.view(size, size), x.view(p.shape.k, size)});
     return x.to_host();
   });
+}
+
+TYPED_TEST(ThreadsTest, Network) {
+  using T = TypeParam;
+  for (const NetworkOptions& options :
+       {NetworkOptions{"paper", paper(), 40, 61, 3, true, true, true, false},
+        NetworkOptions{"many", {1, 6, 6, {{2, 3, 1}, {3, 2, 2}}, 3}, 700, 700, 9, false, false, false, true}}) {
+    auto problem = random_network_problem<T>(options);
+    exclude_some(problem);
+    expect_same_bits([&](Device& device) {
+      NetworkRun<T> network(device, problem);
+      std::vector results = {network.forward(),
+                             network.gradient(0),
+                             network.product(Curvature::hessian, 0.7),
+                             network.product(Curvature::gauss_newton, 0.7),
+                             network.loss_tangents(),
+                             network.example_gradients(),
+                             network.input_gradients()};
+      if (problem.p() < 500) results.push_back(network.hessian(0.7));
+      return results;
+    });
+  }
 }
 
 }  // namespace
