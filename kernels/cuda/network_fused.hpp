@@ -90,15 +90,17 @@ __device__ void load_parameters(const T* source, T* target) {
   for_layers<0, kHead>([&](auto layer) {
     using L = Layer<layer()>;
     constexpr int kOfChannel = L::kIn * L::kTaps;
-    for (int i = thread_in_block(); i < L::kOut * kOfChannel; i += kBlockThreads)
+    const int thread = opaque(thread_in_block());
+#pragma unroll 1
+    for (int i = thread; i < L::kOut * kOfChannel; i += kBlockThreads)
       target[L::kWeight + i % kOfChannel * L::kOut + i / kOfChannel] = source[L::kWeight + i];
-    for (int i = thread_in_block(); i < L::kOut; i += kBlockThreads) target[L::kBias + i] = source[L::kBias + i];
+    for (int i = thread; i < L::kOut; i += kBlockThreads) target[L::kBias + i] = source[L::kBias + i];
   });
 }
 
 template <class T>
 __device__ void load_input(const NetworkBatch<T>& batch, Index example, T* target) {
-  for (int i = thread_in_block(); i < kInputs; i += kBlockThreads) target[i] = batch.features(example, i);
+  for (int i = opaque(thread_in_block()); i < kInputs; i += kBlockThreads) target[i] = batch.features(example, i);
 }
 
 // h = tanh(W ∗ h + b) of all maps. Ends with a barrier.
@@ -158,7 +160,7 @@ __device__ __forceinline__ void residual_of_lane(Primal<T>& s, T logit, int labe
 // finish(number of the last map, Σ Wᵀ δ / pixels over the first kSums terms): δh of the map that is pooled.
 template <class T, int kTerms, class Finish>
 __device__ __forceinline__ void spread_head(const Factors<T> (&terms)[kTerms], const Finish& finish) {
-  const int i = thread_in_block(), c = i / kPixels;
+  const int i = opaque(thread_in_block()), c = i / kPixels;
   if (i >= kPooled * kPixels) return;
   T sum = 0;
 #pragma unroll
@@ -172,14 +174,20 @@ __device__ __forceinline__ void spread_head(const Factors<T> (&terms)[kTerms], c
 template <class T>
 struct RowSums {
   T* row;
-  bool adds;
-  __device__ void operator()(int number, T sum) const { row[number] = adds ? row[number] + sum : sum; }
+  __device__ void operator()(int number, T sum) const { row[number] += sum; }
 };
 
-/// A partition of the batch: examples [begin, end).
+/// Zeros to begin with.
+template <class T>
+__device__ void clear_row(T* row) {
+  for (int i = opaque(thread_in_block()); i < kParameters; i += kBlockThreads) row[i] = 0;
+}
+
+/// A partition of the batch: examples [begin, end), which an int can number.
 struct Partition {
-  Index begin, end;
-  __device__ Partition(Index each, Index count) : begin(Index{blockIdx.x} * each), end(min(begin + each, count)) {}
+  int begin, end;
+  __device__ Partition(Index each, Index count)
+      : begin(static_cast<int>(blockIdx.x * each)), end(static_cast<int>(min(begin + each, count))) {}
 };
 
 /// How many partitions `count` examples make when `groups` of blocks share each: about eight blocks for each

@@ -11,7 +11,7 @@ __global__ void __launch_bounds__(kBlockThreads, 2) forward_kernel(NetworkForwar
   const Partition partition(each, op.batch.count);
   const Index j = blockIdx.y;
   load_parameters(op.parameters.row(j), s.parameters);
-  for (Index at = partition.begin; at < partition.end; ++at) {
+  for (int at = partition.begin; at < partition.end; ++at) {
     load_input(op.batch, example_in(op.batch, at), s.input);
     __syncthreads();  // θ and x are there; the last example's logits have been made
     for_layers<0, kHead - 1>([&](auto layer) { value_of_layer(s, layer); });
@@ -65,8 +65,11 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce<T>) gradient_kern
   auto& s = shared_storage<Primal<T>>();
   const Partition partition(op.each, op.batch.count);
   const Index j = blockIdx.y;
+  T* row = op.sums.row(Index{blockIdx.x} * op.parameters.rows + j);
   load_parameters(op.parameters.row(j), s.parameters);
-  for (Index at = partition.begin; at < partition.end; ++at) {
+  clear_row(row);
+#pragma unroll 1
+  for (int at = partition.begin; at < partition.end; ++at) {
     const Index example = example_in(op.batch, at);
     __syncthreads();  // x has been used
     load_input(op.batch, example, s.input);
@@ -76,7 +79,7 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce<T>) gradient_kern
       residual_of_lane(s, logit_of_lane(s), op.batch.labels[example],
                        weight_of(op.batch, op.exclusions, example, op.first_model + j));
     __syncthreads();
-    gradient_backward(s, RowSums<T>{op.sums.row(Index{blockIdx.x} * op.parameters.rows + j), at > partition.begin});
+    gradient_backward(s, RowSums<T>{row});
   }
 }
 

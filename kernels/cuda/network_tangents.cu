@@ -14,6 +14,8 @@ enum class Along {
 };
 constexpr bool needs_deltas(Along along) { return along == Along::hessian || along == Along::input; }
 
+constexpr bool sums_up(Along along) { return along == Along::hessian || along == Along::gauss_newton; }
+
 /// k tangents in groups, the batch in partitions.
 template <class T>
 struct TangentWork {
@@ -154,20 +156,20 @@ __device__ __forceinline__ void first_delta_tangent(Dual<T>& s) {
 // From the logits' R{δ} down: R{δa} of every map, and the parameters' sums on the way. Ends without a barrier.
 template <Along kAlong, class T>
 __device__ __forceinline__ void tangent_backward(Dual<T>& s, const RowSums<T>& add) {
-  constexpr bool kHasDeltas = needs_deltas(kAlong), kAdds = kAlong != Along::input;
+  constexpr bool kHasDeltas = needs_deltas(kAlong), kSumsUp = sums_up(kAlong);
   for_layers<kHead, 2>([&](auto layer) {
     constexpr int l = layer();
-    if constexpr (kAdds) add_gradient_tangent<l, kHasDeltas>(s, add);
+    if constexpr (kSumsUp) add_gradient_tangent<l, kHasDeltas>(s, add);
     upper_delta_tangent<l, kHasDeltas>(s);
     __syncthreads();
   });
-  if constexpr (kAdds) {
+  if constexpr (kSumsUp) {
     add_gradient_tangent<1, kHasDeltas>(s, add);
     __syncthreads();  // R{h} gives way to R{δa}
   }
   first_delta_tangent<kAlong>(s);
   __syncthreads();
-  if constexpr (kAdds) add_gradient_tangent<0, kHasDeltas>(s, add);
+  if constexpr (kSumsUp) add_gradient_tangent<0, kHasDeltas>(s, add);
 }
 
 /// ∇ₓ = V_1ᵀ ∗ δa + W_1ᵀ ∗ R{δa}.
@@ -192,17 +194,20 @@ template <class T, Along kAlong>
 __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce<T>) tangents_kernel(TangentWork<T> op) {
   auto& s = shared_storage<Dual<T>>();
   const Partition partition(op.each, op.batch.count);
-  const Index tangents = op.vectors.rows, begin = Index{blockIdx.y} * op.group, end = min(begin + op.group, tangents);
+  const int tangents = static_cast<int>(op.vectors.rows), group = static_cast<int>(op.group);
+  const int begin = static_cast<int>(blockIdx.y) * group, end = min(begin + group, tangents);
   load_parameters(op.parameters.row(0), s.primal.parameters);
-  for (Index at = partition.begin; at < partition.end; ++at) {
+  if constexpr (sums_up(kAlong))
+    for (int j = begin; j < end; ++j) clear_row(op.out.row(Index{blockIdx.x} * tangents + j));
+#pragma unroll 1
+  for (int at = partition.begin; at < partition.end; ++at) {
     const Index example = example_in(op.batch, at);
-    const int label = op.batch.labels[example];
-    const T weight = weight_of(op.batch, Exclusions{}, example, 0);
     __syncthreads();  // x has been used
     load_input(op.batch, example, s.primal.input);
     __syncthreads();
-    primal_pass<kAlong>(s, label, weight);
-    for (Index j = begin; j < end; ++j) {
+    primal_pass<kAlong>(s, op.batch.labels[example], weight_of(op.batch, Exclusions{}, example, 0));
+#pragma unroll 1
+    for (int j = begin; j < end; ++j) {
       if (kAlong == Along::input && j > begin) value_of_layer(s.primal, std::integral_constant<int, 0>());
       load_parameters(op.vectors.row(j), s.vector);
       __syncthreads();
@@ -210,18 +215,18 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce<T>) tangents_kern
       if (warp_in_block() == 0) {
         const T tangent = logit_tangent_of_lane(s);
         if constexpr (kAlong == Along::loss) {
-          const T of_loss = loss_tangent_of_lane(s, tangent, label);
+          const T of_loss = loss_tangent_of_lane(s, tangent, op.batch.labels[example]);
           if (lane_in_warp() == 0) op.out(at, j) = of_loss;
         } else {
-          residual_tangent_of_lane(s, tangent, weight);
+          residual_tangent_of_lane(s, tangent, weight_of(op.batch, Exclusions{}, example, 0));
         }
       }
       __syncthreads();
       if constexpr (kAlong == Along::input) {
         tangent_backward<kAlong>(s, RowSums<T>{});
-        write_input_gradient(s, op.out.row(j) + at * kInputs);
-      } else if constexpr (kAlong != Along::loss) {
-        tangent_backward<kAlong>(s, RowSums<T>{op.out.row(Index{blockIdx.x} * tangents + j), at > partition.begin});
+        write_input_gradient(s, op.out.row(j) + Index{at} * kInputs);
+      } else if constexpr (sums_up(kAlong)) {
+        tangent_backward<kAlong>(s, RowSums<T>{op.out.row(Index{blockIdx.x} * tangents + j)});
       }
       __syncthreads();  // v and the first map's R{δa} have been used
     }

@@ -27,95 +27,27 @@ struct Layer {
   static constexpr int kInPixels = kInHeight * kInWidth, kOutPixels = kOutHeight * kOutWidth;
 };
 
-/// How many threads' registers hold a layer's sums. `kRun`: neighbouring pixels of a thread, all output channels;
-/// `kLanes`: lanes that share out the input channels.
-template <int l>
-struct PatchTile;
-template <>
-struct PatchTile<0> {
-  static constexpr int kRun = 3, kLanes = 1;
+/// How a layer's sums are cut for convolve(): a thread has all output channels of `run` neighbouring pixels; `lanes`
+/// threads share out the input channels.
+struct PatchTile {
+  int run, lanes;
 };
-template <>
-struct PatchTile<1> {
-  static constexpr int kRun = 3, kLanes = 4;
-};
-template <>
-struct PatchTile<2> {
-  static constexpr int kRun = 2, kLanes = 4;
-};
-template <>
-struct PatchTile<3> {
-  static constexpr int kRun = 1, kLanes = 8;
-};
-template <>
-struct PatchTile<4> {
-  static constexpr int kRun = 1, kLanes = 8;
-};
-template <>
-struct PatchTile<5> {
-  static constexpr int kRun = 1, kLanes = 8;
-};
+inline constexpr PatchTile kPatchTiles[] = {{3, 1}, {3, 4}, {2, 4}, {1, 8}, {1, 8}, {1, 8}};
 
-/// `kChannels` input channels of `kRun` neighbouring cells (of stride × stride pixels) each; lanes share out the output
-/// channels.
-template <int l>
-struct SpreadTile;
-template <>
-struct SpreadTile<0> {
-  static constexpr int kChannels = 1, kRun = 4, kLanes = 1;
+/// For spread(): `channels` input channels of `run` neighbouring cells of stride × stride pixels; the lanes share out
+/// the output channels.
+struct SpreadTile {
+  int channels, run, lanes;
 };
-template <>
-struct SpreadTile<1> {
-  static constexpr int kChannels = 4, kRun = 2, kLanes = 1;
-};
-template <>
-struct SpreadTile<2> {
-  static constexpr int kChannels = 8, kRun = 3, kLanes = 4;
-};
-template <>
-struct SpreadTile<3> {
-  static constexpr int kChannels = 4, kRun = 1, kLanes = 4;
-};
-template <>
-struct SpreadTile<4> {
-  static constexpr int kChannels = 4, kRun = 1, kLanes = 4;
-};
-template <>
-struct SpreadTile<5> {
-  static constexpr int kChannels = 2, kRun = 1, kLanes = 4;
-};
+inline constexpr SpreadTile kSpreadTiles[] = {{1, 4, 1}, {2, 2, 1}, {8, 3, 4}, {4, 1, 4}, {4, 1, 4}, {2, 1, 4}};
 
-/// All taps of `kChannels` output channels and one input channel; lanes share out the pixels, as so many slabs.
-template <int l>
-struct PixelTile;
-template <>
-struct PixelTile<0> {
-  static constexpr int kChannels = 1, kSlabsDown = 1, kSlabsAcross = 32;
+/// For sum_products(): all taps of `channels` output channels and one input channel; the lanes share out the pixels, as
+/// `down` × `across` slabs, `run` neighbouring pixels at a time. `unrolled`: rows whose loads may be shared.
+struct ProductTile {
+  int channels, down, across, run, unrolled;
 };
-template <>
-struct PixelTile<1> {
-  static constexpr int kChannels = 4, kSlabsDown = 4, kSlabsAcross = 4;
-};
-template <>
-struct PixelTile<2> {
-  static constexpr int kChannels = 2, kSlabsDown = 4, kSlabsAcross = 2;
-};
-template <>
-struct PixelTile<3> {
-  static constexpr int kChannels = 2, kSlabsDown = 4, kSlabsAcross = 2;
-};
-template <>
-struct PixelTile<4> {
-  static constexpr int kChannels = 2, kSlabsDown = 2, kSlabsAcross = 2;
-};
-template <>
-struct PixelTile<5> {
-  static constexpr int kChannels = 2, kSlabsDown = 2, kSlabsAcross = 2;
-};
-template <>
-struct PixelTile<6> {
-  static constexpr int kChannels = 2, kSlabsDown = 1, kSlabsAcross = 1;
-};
+inline constexpr ProductTile kProductTiles[] = {{1, 1, 32, 1, 13}, {4, 4, 4, 1, 1}, {2, 4, 2, 5, 1}, {2, 4, 2, 2, 1},
+                                                {2, 2, 2, 1, 1},   {2, 2, 2, 1, 1}, {2, 1, 1, 1, 1}};
 
 constexpr int ceiling(int value, int by) { return (value + by - 1) / by; }
 
@@ -163,7 +95,7 @@ __device__ __forceinline__ int sum_over_lanes(T (&values)[kSize], int first = 0)
 /// lanes meet the shuffles; lanes without a tile get the last one and must not write.
 template <int kUnits, int kLanes, class Work>
 __device__ __forceinline__ void for_each_tile(const Work& work) {
-  const int thread = thread_in_block();
+  const int thread = opaque(thread_in_block());
 #pragma unroll 1
   for (int base = 0; base + thread / kWarpSize * kWarpSize / kLanes < kUnits; base += kBlockThreads / kLanes) {
     const int unit = base + thread / kLanes;
@@ -178,12 +110,19 @@ struct Factors {
   const T* map;
 };
 
+/// Term number `i` of one or two: a choice, where an index would put the terms into local memory.
+template <class Term, int kTerms>
+__device__ __forceinline__ Term chosen(const Term (&terms)[kTerms], int i) {
+  static_assert(kTerms <= 2);
+  return i == 0 ? terms[0] : terms[kTerms - 1];
+}
+
 /// sums[o][run] += Σ_uv W[o][c][u][v] h[c][s y + u][s x + v] for one input channel, whose weights and map these are.
 template <class L, int kRun, class T>
 __device__ __forceinline__ void add_patches(const T* weights, const T* map, T (&sums)[L::kOut * kRun]) {
   constexpr int kWidth = L::kOut % (16 / sizeof(T)) == 0 ? 16 / sizeof(T) : 2,
                 kSegment = (kRun - 1) * L::kStride + L::kKernel;
-#pragma unroll
+#pragma unroll 1
   for (int u = 0; u < L::kKernel; ++u) {
     T segment[kSegment];
 #pragma unroll
@@ -208,19 +147,20 @@ __device__ __forceinline__ void add_patches(const T* weights, const T* map, T (&
 template <int l, int kTerms, class T, class Finish>
 __device__ __forceinline__ void convolve(const Factors<T> (&terms)[kTerms], const Finish& finish) {
   using L = Layer<l>;
-  constexpr int kRun = PatchTile<l>::kRun, kLanes = PatchTile<l>::kLanes, kRuns = ceiling(L::kOutWidth, kRun);
+  constexpr int kRun = kPatchTiles[l].run, kLanes = kPatchTiles[l].lanes, kRuns = ceiling(L::kOutWidth, kRun);
   using Share = LaneShare<kLanes, L::kOut * kRun>;
   for_each_tile<L::kOutHeight * kRuns, kLanes>([&](int unit, int lane, bool active) {
     const int y = unit / kRuns, own_x = unit % kRuns * kRun;
     const int x = own_x < L::kOutWidth - kRun ? own_x : L::kOutWidth - kRun;  // the last run may overlap the one before
     T sums[L::kOut * kRun] = {};
-#pragma unroll
-    for (int term = 0; term < kTerms; ++term)
+#pragma unroll 1
+    for (int term = 0; term < kTerms; ++term) {
+      const auto [parameters, map] = chosen(terms, term);
 #pragma unroll 1
       for (int c = lane; c < L::kIn; c += kLanes)
-        add_patches<L, kRun>(terms[term].parameters + L::kWeight + c * L::kTaps * L::kOut,
-                             terms[term].map + (c * L::kInHeight + L::kStride * y) * L::kInWidth + L::kStride * x,
-                             sums);
+        add_patches<L, kRun>(parameters + L::kWeight + c * L::kTaps * L::kOut,
+                             map + (c * L::kInHeight + L::kStride * y) * L::kInWidth + L::kStride * x, sums);
+    }
     const int first = sum_over_lanes<kLanes, L::kOut * kRun>(sums);
     if (!active || lane % Share::kTwins != 0) return;
 #pragma unroll
@@ -243,11 +183,11 @@ __device__ __forceinline__ void load_deltas(const T* row, int x, T (&values)[2][
 
 /// sums[c][run][a][b] += Σ_o W[o][c][u][v] δ[o][q − t][r − t′] over two output channels and one row of δ, with
 /// u = s t + a, v = s t′ + b: the cell's pixel (s q + a, s r + b). `weights` are those of the first channel.
-template <class L, class Tile, int kColumns, class T, int kCount>
+template <class L, int kChannels, int kRun, int kColumns, class T, int kCount>
 __device__ __forceinline__ void add_spread(const T* weights, int t, const T (&deltas)[2][kColumns], T (&sums)[kCount]) {
-  constexpr int s = L::kStride, kReach = kColumns - Tile::kRun;
+  constexpr int s = L::kStride, kReach = kColumns - kRun;
 #pragma unroll
-  for (int c = 0; c < Tile::kChannels; ++c)
+  for (int c = 0; c < kChannels; ++c)
 #pragma unroll
     for (int a = 0; a < s; ++a)
 #pragma unroll
@@ -256,8 +196,8 @@ __device__ __forceinline__ void add_spread(const T* weights, int t, const T (&de
         const auto weight =
             *reinterpret_cast<const Together<T, 2>*>(weights + (c * L::kTaps + (s * t + a) * L::kKernel + v) * L::kOut);
 #pragma unroll
-        for (int run = 0; run < Tile::kRun; ++run) {
-          T& sum = sums[((c * Tile::kRun + run) * s + a) * s + v % s];
+        for (int run = 0; run < kRun; ++run) {
+          T& sum = sums[((c * kRun + run) * s + a) * s + v % s];
           sum = std::fma(weight.value[0], deltas[0][run + kReach - v / s], sum);
           sum = std::fma(weight.value[1], deltas[1][run + kReach - v / s], sum);
         }
@@ -270,36 +210,36 @@ __device__ __forceinline__ void add_spread(const T* weights, int t, const T (&de
 template <int l, int kSums, int kTerms, class T, class Finish>
 __device__ __forceinline__ void spread(const Factors<T> (&terms)[kTerms], const Finish& finish) {
   using L = Layer<l>;
-  using Tile = SpreadTile<l>;
-  constexpr int s = L::kStride, kReach = ceiling(L::kKernel, s) - 1, kColumns = Tile::kRun + kReach;
-  constexpr int kRuns = ceiling(ceiling(L::kInWidth, s), Tile::kRun), kRows = ceiling(L::kInHeight, s);
-  constexpr int kCount = Tile::kChannels * Tile::kRun * s * s, kGroups = L::kIn / Tile::kChannels;
-  using Share = LaneShare<Tile::kLanes, kCount>;
-  for_each_tile<kGroups * kRows * kRuns, Tile::kLanes>([&](int unit, int lane, bool active) {
-    const int c = unit / (kRows * kRuns) * Tile::kChannels, q = unit / kRuns % kRows, r = unit % kRuns * Tile::kRun;
+  constexpr int kChannels = kSpreadTiles[l].channels, kRun = kSpreadTiles[l].run, kLanes = kSpreadTiles[l].lanes;
+  constexpr int s = L::kStride, kReach = ceiling(L::kKernel, s) - 1, kColumns = kRun + kReach;
+  constexpr int kRuns = ceiling(ceiling(L::kInWidth, s), kRun), kRows = ceiling(L::kInHeight, s);
+  constexpr int kCount = kChannels * kRun * s * s, kGroups = L::kIn / kChannels;
+  using Share = LaneShare<kLanes, kCount>;
+  for_each_tile<kGroups * kRows * kRuns, kLanes>([&](int unit, int lane, bool active) {
+    const int c = unit / (kRows * kRuns) * kChannels, q = unit / kRuns % kRows, r = unit % kRuns * kRun;
     T sums[2][kCount] = {};
 #pragma unroll 1
-    for (int o = 2 * lane; o < L::kOut; o += 2 * Tile::kLanes)
-#pragma unroll
+    for (int o = 2 * lane; o < L::kOut; o += 2 * kLanes)
+#pragma unroll 1
       for (int t = 0; t <= kReach; ++t) {
         if (q < t || q - t >= L::kOutHeight) continue;
 #pragma unroll
         for (int term = 0; term < kTerms; ++term) {
           T deltas[2][kColumns];
           load_deltas<L>(terms[term].map + o * L::kOutPixels + (q - t) * L::kOutWidth, r - kReach, deltas);
-          add_spread<L, Tile>(terms[term].parameters + L::kWeight + c * L::kTaps * L::kOut + o, t, deltas,
-                              sums[term < kSums ? 0 : 1]);
+          add_spread<L, kChannels, kRun>(terms[term].parameters + L::kWeight + c * L::kTaps * L::kOut + o, t, deltas,
+                                         sums[term < kSums ? 0 : 1]);
         }
       }
-    const int first = sum_over_lanes<Tile::kLanes, kCount>(sums[0]);
-    if constexpr (kTerms > kSums) sum_over_lanes<Tile::kLanes, kCount>(sums[1]);
+    const int first = sum_over_lanes<kLanes, kCount>(sums[0]);
+    if constexpr (kTerms > kSums) sum_over_lanes<kLanes, kCount>(sums[1]);
     if (!active || lane % Share::kTwins != 0) return;
 #pragma unroll
     for (int i = 0; i < Share::kOwn; ++i) {
-      const int at = first + i, b = at % s, a = at / s % s, run = at / (s * s) % Tile::kRun;
+      const int at = first + i, b = at % s, a = at / s % s, run = at / (s * s) % kRun;
       const int y = s * q + a, x = s * (r + run) + b;
       if (y < L::kInHeight && x < L::kInWidth)
-        finish(c + at / (s * s * Tile::kRun), y * L::kInWidth + x, sums[0][i], sums[1][i]);
+        finish(c + at / (s * s * kRun), y * L::kInWidth + x, sums[0][i], sums[1][i]);
     }
   });
 }
@@ -346,29 +286,32 @@ struct Products {
 template <int l, int kTerms, class T, class Finish>
 __device__ __forceinline__ void sum_products(const Products<T> (&terms)[kTerms], const Finish& finish) {
   using L = Layer<l>;
-  using Tile = PixelTile<l>;
-  constexpr int kColumns = ceiling(L::kOutWidth, Tile::kSlabsAcross), kRows = ceiling(L::kOutHeight, Tile::kSlabsDown);
+  constexpr ProductTile kTile = kProductTiles[l];
+  constexpr int kColumns = ceiling(L::kOutWidth, kTile.across), kRows = ceiling(L::kOutHeight, kTile.down);
   static_assert(L::kOutWidth % kColumns == 0, "a slab is all inside, or outside");
-  constexpr int kLanes = Tile::kSlabsDown * Tile::kSlabsAcross, kGroups = L::kOut / Tile::kChannels;
-  constexpr int kCount = Tile::kChannels * (L::kTaps + 1);
+  constexpr int kLanes = kTile.down * kTile.across, kGroups = L::kOut / kTile.channels;
+  constexpr int kCount = kTile.channels * (L::kTaps + 1);
   using Share = LaneShare<kLanes, kCount>;
   for_each_tile<kGroups * L::kIn, kLanes>([&](int unit, int lane, bool active) {
-    const int c = unit / kGroups, o = unit % kGroups * Tile::kChannels;
-    const int slab_x = lane % Tile::kSlabsAcross * kColumns, first_y = lane / Tile::kSlabsAcross * kRows;
+    const int c = unit / kGroups, o = unit % kGroups * kTile.channels;
+    const int slab_x = lane % kTile.across * kColumns, first_y = lane / kTile.across * kRows;
     const bool is_across = slab_x < L::kOutWidth;
     const int x = is_across ? slab_x : 0;
     T sums[kCount] = {};
-#pragma unroll
-    for (int term = 0; term < kTerms; ++term)
-#pragma unroll(kRows <= 3 ? 3 : 2)
+#pragma unroll 1
+    for (int term = 0; term < kTerms; ++term) {
+      const auto [deltas, map] = chosen(terms, term);
+#pragma unroll(kTile.unrolled)
       for (int row = 0; row < kRows; ++row) {
         const bool inside = is_across && first_y + row < L::kOutHeight;
         const int y = inside ? first_y + row : 0;
-        add_products<L, kColumns, T, Tile::kChannels>(
-            terms[term].deltas + o * L::kOutPixels + y * L::kOutWidth + x,
-            terms[term].map + (c * L::kInHeight + L::kStride * y) * L::kInWidth + L::kStride * x, inside, term == 0,
-            sums);
+#pragma unroll 1
+        for (int run = x; run < x + kColumns; run += kTile.run)
+          add_products<L, kTile.run, T, kTile.channels>(
+              deltas + o * L::kOutPixels + y * L::kOutWidth + run,
+              map + (c * L::kInHeight + L::kStride * y) * L::kInWidth + L::kStride * run, inside, term == 0, sums);
       }
+    }
     const int first = sum_over_lanes<kLanes, kCount>(sums);
     if (!active || lane % Share::kTwins != 0) return;
 #pragma unroll
