@@ -9,11 +9,9 @@ namespace clout::cli {
 Model::Model(const Options& o) {
   if (o.model == "logistic") {
     if (o.classes == 0) throw InvalidInput("--model logistic: --classes is missing; expected the number of classes");
-    if (!o.spec.empty()) throw InvalidInput("--spec: is of --model convnet");
     shape_ = LinearShape{o.features, o.classes, o.bias};
     return;
   }
-  if (o.bias) throw InvalidInput("--bias: is of --model logistic; a network has biases in every layer");
   shape_ = o.spec.empty() ? paper_network() : read_network(o.spec);
   if (o.classes != 0 && o.classes != network().classes)
     throw InvalidInput("--classes " + std::to_string(o.classes) + ": the network has " +

@@ -46,7 +46,7 @@ void add_model(CLI::App& app, Options& o) {
   app.add_option("--model", o.model, "logistic or convnet")
       ->check(CLI::IsMember({"logistic", "convnet"}))
       ->capture_default_str();
-  app.add_option("--classes", o.classes, "logistic: number of classes K")->check(CLI::Range(2, 1'000'000));
+  app.add_option("--classes", o.classes, "number of classes K (convnet: its linear layer's out)")->check(CLI::Range(2, 1'000'000));
   app.add_flag("--bias", o.bias, "logistic: with a bias per class (never regularised)");
   app.add_option("--spec", o.spec, "convnet: the network, .json (without: the paper's, 2,616 parameters)");
   app.add_option("--l2", o.l2, "lambda of the regulariser (lambda/2)||weights||^2")

@@ -163,11 +163,46 @@ def check_tests_and_removals(bench):
     retrain("groups of text", "--groups", groups('[["a"]]'), parts=["groups.json"])
     retrain("a group of fractions", "--groups", groups("[[1.9]]"), parts=["1.9", "integers"])
     retrain("a group of true", "--groups", groups("[[true]]"), parts=["integers"])
+    retrain("damping of an exact fit", "--indices", files.path("indices.npy"), "--damping", 0.1, parts=["--damping"])
     retrain("an empty group", "--groups", groups("[[1], []]"), parts=["empty"])
     retrain("a group out of range", "--groups", groups("[[1, 99]]"), parts=["99"])
     retrain("an index twice in a group", "--groups", groups("[[1, 1]]"), parts=["twice"])
     retrain("a group of everything", "--groups", groups(json.dumps([list(range(24))])), parts=["something must stay"])
     retrain("missing groups", "--groups", files.path("none.json"), parts=["none.json"])
+
+
+def check_networks(bench):
+    """--model convnet: specifications, data and options that do not fit"""
+    files, save = bench.files, bench.files.save
+    spec = lambda name, text: bench.raw(name, text.encode())
+    layers = '{"input":[1,6,5],"layers":[%s{"mean_pool":{}},{"linear":{"out":3}}]}'
+    good = spec("net.json", layers % '{"conv":{"out":2,"kernel":3}},')
+    x = save("images", np.zeros((24, 1, 6, 5)))
+    net = lambda verb, given, *more, **changed: [
+        verb, "--model", "convnet", "--l2", "1e-3", "--spec", given, "--x", changed.get("x", x), "--y",
+        files.path("y.npy"), *more]
+    params = ["--params", save("net-params", np.zeros(29))]
+    refuse = lambda name, arguments, *parts, code=2, **more: bench.fails(name, code, arguments, *parts, **more)
+    refuse("no spec there", net("loss", files.path("none.json"), *params), "none.json")
+    refuse("images of another size", net("loss", good, *params, x=save("small", np.zeros((24, 1, 5, 5)))), "[1][6][5]")
+    refuse("params of another length", net("loss", good, "--params", save("net-28", np.zeros(28))), "[29]", "linear.bias")
+    refuse("kernel too large", net("loss", spec("large.json", layers % '{"conv":{"out":2,"kernel":6}},'), *params), "layer 1", "6x6")
+    refuse("bias", net("loss", good, *params, "--bias"), "--bias", "logistic")
+    refuse("classes of another network", net("loss", good, *params, "--classes", 4), "--classes 4")
+    refuse("steps of logistic", ["train", *files.options(fitted=False), "--steps", 5], "--steps", "convnet", out="fit")
+    train = lambda name, *more, parts=(): refuse(name, net("train", good, *more), *parts, out="fit")
+    train("batch larger than the data", "--batch", 25, parts=["25", "1 to 24"])
+    train("a rate of 0", "--batch", 5, "--learning-rate", 0, parts=["--learning-rate"])
+    train("a tolerance for Adam", "--batch", 5, "--tolerance", 1e-3, parts=["--tolerance", "logistic"])
+    refuse("moments of another network", net("retrain", good, *params, "--batch", 5, "--moments",
+           save("moments", np.zeros((2, 28))), "--indices", files.path("indices.npy"), "--test-index", 0), "[2][29]",
+           out="loo")
+    rng = np.random.default_rng(1)
+    curved = ["--params", save("curved", rng.standard_normal(29) * 2), "--vectors", save("net-v", np.eye(29)[:3])]
+    rough = save("rough", rng.standard_normal((24, 1, 6, 5)))
+    refuse("an indefinite Hessian", [*net("solve", good, *curved, x=rough)], "not positive definite", code=3)
+    refuse("an indefinite Hessian, direct", [*net("solve", good, *curved, "--solver", "direct", x=rough)],
+           "not positive definite", code=3)
 
 
 def check_usage(bench):
@@ -341,7 +376,7 @@ def main():
     program = Program(options.clout, options.device)
     with scratch() as folder:
         bench = Bench(program, Files(folder))
-        for check in (check_files, check_values, check_tests_and_removals, check_usage, check_devices, check_outputs,
+        for check in (check_files, check_values, check_tests_and_removals, check_networks, check_usage, check_devices, check_outputs,
                       check_full_disk, check_certificates, check_minima, check_magnitudes):
             check(bench)
     return program.summary()
