@@ -94,33 +94,37 @@ void add_partitions(CudaDevice& device, const AddPartitions<T, Sum>& op) {
   launch(device, {grid}, add_partitions_of_network_kernel<T, Sum>, op);
 }
 
-// Both triangles from the upper one.  Two numbers written per number read.
-template <class T>
-__global__ void __launch_bounds__(kThreads) hessian_rows_kernel(HessianRows<T> op) {
+// Both triangles from the upper one.  Two numbers written per sum.
+template <class T, class Sum>
+__global__ void __launch_bounds__(kThreads) hessian_rows_kernel(HessianRows<T, Sum> op) {
   const Index column = thread_in_grid(), row = op.first + blockIdx.y;
   if (column < row || column >= op.out.columns) return;
-  const T value = static_cast<T>(op.scale * op.sums(row - op.first, column));
+  double sum = 0;
+#pragma unroll 4
+  for (Index at = blockIdx.y; at < op.sums.rows; at += op.rows) sum += static_cast<double>(op.sums(at, column));
+  const T value = static_cast<T>(op.scale * sum);
   op.out(row, column) = value;
   op.out(column, row) = value;
 }
 
-template <class T>
-void hessian_rows(CudaDevice& device, const HessianRows<T>& op) {
-  launch(device, {Grid{divide_up(op.out.columns, kThreads), op.sums.rows}}, hessian_rows_kernel<T>, op);
+template <class T, class Sum>
+void hessian_rows(CudaDevice& device, const HessianRows<T, Sum>& op) {
+  launch(device, {Grid{divide_up(op.out.columns, kThreads), op.rows}}, hessian_rows_kernel<T, Sum>, op);
 }
 
 template void stage_inputs(CudaDevice&, const NetworkBatch<float>&, Chunk, Maps<float>);
 template void residuals(CudaDevice&, const Residuals<float>&, Chunk, Index);
 template void residual_tangents(CudaDevice&, const ResidualTangents<float>&, Chunk, Index);
 template void weight_totals(CudaDevice&, const NetworkBatch<float>&, const Exclusions&, Index, double*);
-template void hessian_rows(CudaDevice&, const HessianRows<float>&);
 template void stage_inputs(CudaDevice&, const NetworkBatch<double>&, Chunk, Maps<double>);
 template void residuals(CudaDevice&, const Residuals<double>&, Chunk, Index);
 template void residual_tangents(CudaDevice&, const ResidualTangents<double>&, Chunk, Index);
 template void weight_totals(CudaDevice&, const NetworkBatch<double>&, const Exclusions&, Index, double*);
-template void hessian_rows(CudaDevice&, const HessianRows<double>&);
 template void add_partitions(CudaDevice&, const AddPartitions<float, float>&);
 template void add_partitions(CudaDevice&, const AddPartitions<float, double>&);
 template void add_partitions(CudaDevice&, const AddPartitions<double, double>&);
+template void hessian_rows(CudaDevice&, const HessianRows<float, float>&);
+template void hessian_rows(CudaDevice&, const HessianRows<float, double>&);
+template void hessian_rows(CudaDevice&, const HessianRows<double, double>&);
 
 }  // namespace clout::cuda

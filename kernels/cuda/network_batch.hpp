@@ -117,15 +117,31 @@ struct AddPartitions {
 template <class T, class Sum>
 void add_partitions(CudaDevice& device, const AddPartitions<T, Sum>& op);
 
-/// Rows of a Hessian from tangents' sums: out(first + j, c) = out(c, first + j) = scale · sums(j, c) for c ≥ first + j.
-template <class T>
+/// Rows of a Hessian: out(first + j, c) = out(c, first + j) = scale · Σ sums(j + rows · partition, c), c ≥ first + j,
+/// in double and in this order.
+template <class T, class Sum>
 struct HessianRows {
-  MatrixView<const double> sums;  // [rows][p]
+  MatrixView<const Sum> sums;  // [partitions·rows][p]
+  Index rows = 0;
   Index first = 0;
   double scale = 1;
   MatrixView<T> out;  // [p][p]
 };
-template <class T>
-void hessian_rows(CudaDevice& device, const HessianRows<T>& op);
+template <class T, class Sum>
+void hessian_rows(CudaDevice& device, const HessianRows<T, Sum>& op);
+
+/// The linear layer at the top as a 1×1 convolution of one pixel.
+inline Convolution head_of(const NetworkShape& shape) {
+  return {.in = shape.pooled,
+          .out = shape.classes,
+          .kernel = 1,
+          .stride = 1,
+          .in_height = 1,
+          .in_width = 1,
+          .out_height = 1,
+          .out_width = 1,
+          .weight = shape.weight,
+          .bias = shape.bias};
+}
 
 }  // namespace clout::cuda

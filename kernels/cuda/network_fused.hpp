@@ -157,6 +157,14 @@ __device__ __forceinline__ void residual_of_lane(Primal<T>& s, T logit, int labe
   s.residuals[lane] = weight == 0 ? T(0) : weight * (lane == label ? -others / sum : p);
 }
 
+// Forward, and the logits' p and weighted δ. Ends with a barrier.
+template <class T>
+__device__ __forceinline__ void primal_forward(Primal<T>& s, int label, T weight) {
+  for_layers<0, kHead - 1>([&](auto layer) { value_of_layer(s, layer); });
+  if (warp_in_block() == 0) residual_of_lane(s, logit_of_lane(s), label, weight);
+  __syncthreads();
+}
+
 // finish(number of the last map, Σ Wᵀ δ / pixels over the first kSums terms): δh of the map that is pooled.
 template <class T, int kTerms, class Finish>
 __device__ __forceinline__ void spread_head(const Factors<T> (&terms)[kTerms], const Finish& finish) {

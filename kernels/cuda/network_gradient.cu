@@ -38,7 +38,7 @@ __device__ void gradient_backward(Primal<T>& s, const RowSums<T>& add) {
   const auto products = [&](auto layer) {
     constexpr int l = layer();
     const Products<T> terms[] = {{deltas_above<l>(s), below<l>(s)}};
-    sum_products<l>(terms, add);
+    sum_products<l>(terms, 1, add);
   };
   const Factors<T> head[] = {{s.parameters, s.residuals}};
   spread_head(head, [&](int at, T delta) { s.deltas[at - kFirstMap] = slope_at(s.maps[at]) * delta; });
@@ -74,11 +74,7 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce<T>) gradient_kern
     __syncthreads();  // x has been used
     load_input(op.batch, example, s.input);
     __syncthreads();
-    for_layers<0, kHead - 1>([&](auto layer) { value_of_layer(s, layer); });
-    if (warp_in_block() == 0)
-      residual_of_lane(s, logit_of_lane(s), op.batch.labels[example],
-                       weight_of(op.batch, op.exclusions, example, op.first_model + j));
-    __syncthreads();
+    primal_forward(s, op.batch.labels[example], weight_of(op.batch, op.exclusions, example, op.first_model + j));
     gradient_backward(s, RowSums<T>{row});
   }
 }

@@ -197,7 +197,7 @@ void hessian_of_layer(CudaDevice& device, const NetworkHessian<T>& op, Plan<T>& 
         add(above);
       });
     });
-    hessian_rows<T>(device, {plan_of.sums.rows_from(0, count), layer.weight + first, op.scale, op.out});
+    hessian_rows<T, double>(device, {plan_of.sums.rows_from(0, count), count, layer.weight + first, op.scale, op.out});
   });
 }
 

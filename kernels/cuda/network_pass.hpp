@@ -14,20 +14,6 @@ inline constexpr Index kScratchBytes = Index{224} << 20, kMostVectors = 32;
 /// What is kept of a map beside the tangents: h; h, which the way back turns into δa; or h, δa and the bend.
 enum class Keep { values, deltas_in_place, bends };
 
-/// The linear layer at the top as a 1×1 convolution of one pixel.
-inline Convolution head_of(const NetworkShape& shape) {
-  return {.in = shape.pooled,
-          .out = shape.classes,
-          .kernel = 1,
-          .stride = 1,
-          .in_height = 1,
-          .in_width = 1,
-          .out_height = 1,
-          .out_width = 1,
-          .weight = shape.weight,
-          .bias = shape.bias};
-}
-
 /// `models` parameter vectors, each with its own values, or one with `tangents` tangents.
 template <class T>
 struct Pass {

@@ -1,6 +1,6 @@
 // The paper's network, passes along tangents: the values and deltas of an example are made once, on the chip, and used
 // for a group of tangents one after the other.
-#include <clout/kernels/cuda/network_fused.hpp>
+#include <clout/kernels/cuda/network_dual.hpp>
 #include <clout/kernels/cuda/network_paths.hpp>
 
 namespace clout::cuda::fused {
@@ -57,21 +57,6 @@ __device__ __forceinline__ T logit_tangent_of_lane(Dual<T>& s) {
   return head_sum(s.primal.parameters, s.pooled, sum);
 }
 
-/// Σ_c p_c z_c over the lanes of one warp.
-template <class T>
-__device__ __forceinline__ T mean_over_classes(const Primal<T>& s, T z) {
-  return warp_sum(lane_in_warp() < kClasses ? s.probabilities[lane_in_warp()] * z : T(0));
-}
-
-/// R{δ} = w p ∘ (R{a} − (p·R{a})1) of the logits, by one warp.
-template <class T>
-__device__ __forceinline__ void residual_tangent_of_lane(Dual<T>& s, T tangent, T weight) {
-  const int lane = lane_in_warp();
-  const T mean = mean_over_classes(s.primal, tangent);
-  if (lane < kClasses)
-    s.residuals[lane] = weight == 0 ? T(0) : weight * s.primal.probabilities[lane] * (tangent - mean);
-}
-
 /// R{ℓ} = p·(R{a} − R{a}_y 1), by one warp.
 template <class T>
 __device__ __forceinline__ T loss_tangent_of_lane(Dual<T>& s, T tangent, int label) {
@@ -79,97 +64,26 @@ __device__ __forceinline__ T loss_tangent_of_lane(Dual<T>& s, T tangent, int lab
   return mean_over_classes(s.primal, tangent - at_label);
 }
 
-// δa and the bends of maps 6 … 2. Ends with a barrier.
-template <class T>
-__device__ __forceinline__ void primal_backward(Dual<T>& s) {
-  const auto keep = [&](int at, T delta) {
-    const T h = s.primal.maps[at];
-    s.primal.deltas[at - kFirstMap] = slope_at(h) * delta;
-    s.bends[at - kFirstMap] = -2 * h * delta;
-  };
-  const Factors<T> head[] = {{s.primal.parameters, s.primal.residuals}};
-  spread_head(head, keep);
-  __syncthreads();
-  for_layers<kHead - 1, 2>([&](auto layer) {
-    constexpr int l = layer();
-    const Factors<T> terms[] = {{s.primal.parameters, deltas_above<l>(s.primal)}};
-    spread<l, 1>(terms,
-                 [&](int c, int pixel, T delta, T) { keep(map_at(l) + c * Layer<l>::kInPixels + pixel, delta); });
-    __syncthreads();
-  });
-}
-
-/// R{∂W} = Σ R{δa} ⊗ patch(h) + δa ⊗ patch(R{h}) of layer l.
-template <int l, bool kHasDeltas, class T>
-__device__ __forceinline__ void add_gradient_tangent(Dual<T>& s, const RowSums<T>& add) {
-  if constexpr (l > 0 && kHasDeltas) {
-    const Products<T> terms[] = {{deltas_above<l>(s), below<l>(s.primal)}, {deltas_above<l>(s.primal), below<l>(s)}};
-    sum_products<l>(terms, add);
-  } else {
-    const Products<T> terms[] = {{deltas_above<l>(s), below<l>(s.primal)}};
-    sum_products<l>(terms, add);
-  }
-}
-
-/// R{δa} of map l ≥ 2 from the map above: h′ R{δh} + bend R{h}, R{δh} = Vᵀ ∗ δa + Wᵀ ∗ R{δa}.
-template <int l, bool kHasDeltas, class T>
-__device__ __forceinline__ void upper_delta_tangent(Dual<T>& s) {
-  const auto finish = [&](int at, T sum) {
-    const T straight = slope_at(s.primal.maps[at]) * sum;
-    s.deltas[at - kFirstMap] = kHasDeltas ? std::fma(s.bends[at - kFirstMap], s.maps[at], straight) : straight;
-  };
-  const auto finish_map = [&](int c, int pixel, T sum, T) { finish(map_at(l) + c * Layer<l>::kInPixels + pixel, sum); };
-  const Factors<T> straight{s.primal.parameters, deltas_above<l>(s)};
-  const Factors<T> across{s.vector, deltas_above<l>(s.primal)};
-  if constexpr (kHasDeltas) {
-    const Factors<T> terms[] = {across, straight};
-    if constexpr (l == kHead) spread_head(terms, finish);
-    else spread<l, 2>(terms, finish_map);
-  } else {
-    const Factors<T> terms[] = {straight};
-    if constexpr (l == kHead) spread_head(terms, finish);
-    else spread<l, 1>(terms, finish_map);
-  }
-}
-
-/// R{δa} of the first map in the place of R{h}. Its own bend is not kept but summed beside the tangent; for the input's
-/// gradient δa takes the place of h.
-template <Along kAlong, class T>
-__device__ __forceinline__ void first_delta_tangent(Dual<T>& s) {
-  const auto finish = [&](int c, int pixel, T sum, T delta) {
-    const int at = c * Layer<1>::kInPixels + pixel;
-    const T h = s.primal.maps[at], slope = slope_at(h);
-    s.maps[at] = std::fma(-2 * h * s.maps[at], delta, slope * sum);
-    if constexpr (kAlong == Along::input) s.primal.maps[at] = slope * delta;
-  };
-  const Factors<T> straight{s.primal.parameters, deltas_above<1>(s)};
-  if constexpr (needs_deltas(kAlong)) {
-    const T* deltas = deltas_above<1>(s.primal);
-    const Factors<T> terms[] = {{s.vector, deltas}, straight, {s.primal.parameters, deltas}};
-    spread<1, 2>(terms, finish);
-  } else {
-    const Factors<T> terms[] = {straight};
-    spread<1, 1>(terms, finish);
-  }
-}
-
 // From the logits' R{δ} down: R{δa} of every map, and the parameters' sums on the way. Ends without a barrier.
 template <Along kAlong, class T>
 __device__ __forceinline__ void tangent_backward(Dual<T>& s, const RowSums<T>& add) {
-  constexpr bool kHasDeltas = needs_deltas(kAlong), kSumsUp = sums_up(kAlong);
+  constexpr DeltaTerms kTerms{needs_deltas(kAlong), needs_deltas(kAlong)};
+  constexpr int kProducts = needs_deltas(kAlong) ? 2 : 1;
   for_layers<kHead, 2>([&](auto layer) {
     constexpr int l = layer();
-    if constexpr (kSumsUp) add_gradient_tangent<l, kHasDeltas>(s, add);
-    upper_delta_tangent<l, kHasDeltas>(s);
+    if constexpr (sums_up(kAlong)) add_gradient_tangent<l>(s, kProducts, add);
+    upper_delta_tangent<l, kTerms>(s);
     __syncthreads();
   });
-  if constexpr (kSumsUp) {
-    add_gradient_tangent<1, kHasDeltas>(s, add);
+  if constexpr (sums_up(kAlong)) {
+    add_gradient_tangent<1>(s, kProducts, add);
     __syncthreads();  // R{h} gives way to R{δa}
   }
-  first_delta_tangent<kAlong>(s);
+  first_delta_tangent<kTerms>(s, [&](int at, T slope, T delta) {
+    if constexpr (kAlong == Along::input) s.primal.maps[at] = slope * delta;  // δa: h is made again
+  });
   __syncthreads();
-  if constexpr (kSumsUp) add_gradient_tangent<0, kHasDeltas>(s, add);
+  if constexpr (sums_up(kAlong)) add_gradient_tangent<0>(s, 1, add);
 }
 
 /// ∇ₓ = V_1ᵀ ∗ δa + W_1ᵀ ∗ R{δa}.
@@ -177,15 +91,6 @@ template <class T>
 __device__ __forceinline__ void write_input_gradient(Dual<T>& s, T* out) {
   const Factors<T> terms[] = {{s.vector, s.primal.maps}, {s.primal.parameters, s.maps}};
   spread<0, 2>(terms, [&](int, int pixel, T sum, T) { out[pixel] = sum; });
-}
-
-/// The forward pass and, where it is needed, the way back of one example's own values.
-template <Along kAlong, class T>
-__device__ __forceinline__ void primal_pass(Dual<T>& s, int label, T weight) {
-  for_layers<0, kHead - 1>([&](auto layer) { value_of_layer(s.primal, layer); });
-  if (warp_in_block() == 0) residual_of_lane(s.primal, logit_of_lane(s.primal), label, weight);
-  __syncthreads();
-  if constexpr (needs_deltas(kAlong)) primal_backward(s);
 }
 
 // A partition of examples and a group of tangents per block. (4F − 2F₁) flops per example and group, and per tangent
@@ -205,7 +110,8 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce<T>) tangents_kern
     __syncthreads();  // x has been used
     load_input(op.batch, example, s.primal.input);
     __syncthreads();
-    primal_pass<kAlong>(s, op.batch.labels[example], weight_of(op.batch, Exclusions{}, example, 0));
+    primal_forward(s.primal, op.batch.labels[example], weight_of(op.batch, Exclusions{}, example, 0));
+    if constexpr (needs_deltas(kAlong)) primal_backward(s);
 #pragma unroll 1
     for (int j = begin; j < end; ++j) {
       if (kAlong == Along::input && j > begin) value_of_layer(s.primal, std::integral_constant<int, 0>());

@@ -281,10 +281,10 @@ struct Products {
   const T* map;
 };
 
-// finish(number of the parameter, Σ_terms Σ_pixels δ ⊗ patch(h)) for layer l's parameters; the biases' are of the first
-// term alone.  F_l multiply-adds per term.
+// finish(number of the parameter, Σ Σ_pixels δ ⊗ patch(h)) over the first `count` terms for layer l's parameters;
+// the biases' are of the first term alone.  F_l multiply-adds per term.
 template <int l, int kTerms, class T, class Finish>
-__device__ __forceinline__ void sum_products(const Products<T> (&terms)[kTerms], const Finish& finish) {
+__device__ __forceinline__ void sum_products(const Products<T> (&terms)[kTerms], int count, const Finish& finish) {
   using L = Layer<l>;
   constexpr ProductTile kTile = kProductTiles[l];
   constexpr int kColumns = ceiling(L::kOutWidth, kTile.across), kRows = ceiling(L::kOutHeight, kTile.down);
@@ -299,7 +299,7 @@ __device__ __forceinline__ void sum_products(const Products<T> (&terms)[kTerms],
     const int x = is_across ? slab_x : 0;
     T sums[kCount] = {};
 #pragma unroll 1
-    for (int term = 0; term < kTerms; ++term) {
+    for (int term = 0; term < count; ++term) {
       const auto [deltas, map] = chosen(terms, term);
 #pragma unroll(kTile.unrolled)
       for (int row = 0; row < kRows; ++row) {
