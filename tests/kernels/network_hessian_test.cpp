@@ -99,8 +99,6 @@ TYPED_TEST(NetworkHessianTest, ExplicitMatchesOracle) {
   all.push_back({"small paper", small_paper(), 4, 5, 1, true, true, true, true});
   for (NetworkOptions options : all) {
     options.k = 1;
-    options.n = std::min<Index>(options.n, 20);
-    options.m = std::min<Index>(options.m, options.gathered ? 23 : 20);
     // A pass per parameter: for small networks only on simulated threads, and once for the paper's.
     const Index parameters = shape_of(options.network).parameters();
     if (parameters > 500 && (kSmall || options.n == 1)) continue;
