@@ -74,9 +74,8 @@ class Newton {
     for (int halving = 0; halving < kMaxHalvings; ++halving, length /= 2) {
       for (std::size_t i = 0; i < theta_.size(); ++i) theta_[i] = start[i] - length * direction[i];
       evaluate();
-      const bool decreased = value_ <= value + kSufficientDecrease * length * slope;
-      const bool within_rounding = std::abs(value_ - value) <= kRounding * std::max(1.0, std::abs(value)) && norm_ < norm;
-      if (decreased || within_rounding) return true;
+      const bool tells = std::abs(value_ - value) > kRounding * std::max(1.0, std::abs(value));
+      if (tells ? value_ <= value + kSufficientDecrease * length * slope : norm_ < norm) return true;
     }
     theta_ = start;
     evaluate();
@@ -127,7 +126,7 @@ TrainingReport train(Objective<double>& exact, Objective<T>& fast, std::vector<d
   const double decades = std::max(1e-300, std::log10(std::max(newton.norm(), options.tolerance) / options.tolerance));
   double length = 1;
   bool runs_away = exact.l2() == 0 && newton.norm() > kGradientRounding;  // until a step says otherwise
-  int steps_to_tell = kStepsToTell;
+  int steps_to_tell = kStepsToTell, fast_steps = 0;
   while ((newton.norm() > options.tolerance ||
           (runs_away && newton.norm() > kGradientRounding && steps_to_tell-- > 0)) &&
          static_cast<Index>(report.steps.size()) < options.max_steps) {
@@ -135,7 +134,11 @@ TrainingReport train(Objective<double>& exact, Objective<T>& fast, std::vector<d
     if (progress) progress("train", decades - std::log10(std::max(1.0, before / options.tolerance)), decades);
     if (!std::isfinite(before) || !newton.step(length)) break;
     report.steps.push_back({newton.value(), newton.norm(), length, newton.products()});
-    if (before > kGradientRounding) runs_away = exact.l2() == 0 && newton.norm() > kRunawayRatio * before;
+    if (before <= kGradientRounding) continue;
+    // One fast step may only take back what a bad one before it had lost; two in a row, or one down to rounding, do not.
+    fast_steps = newton.norm() <= kRunawayRatio * before ? fast_steps + 1 : 0;
+    const bool settles = fast_steps >= 2 || (fast_steps == 1 && newton.norm() <= kGradientRounding);
+    runs_away = exact.l2() == 0 && !settles;
   }
   if (progress) progress("train", decades, decades);
   report.gradient_norm = newton.norm();

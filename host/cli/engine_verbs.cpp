@@ -8,6 +8,7 @@
 #include <clout/host/cli/verbs.hpp>
 #include <clout/host/io/atomic_file.hpp>
 #include <clout/kernels/kernel_table.hpp>
+#include <cmath>
 
 namespace clout::cli {
 namespace {
@@ -129,6 +130,18 @@ double written_residual(Problem& problem, MatrixView<const double> right_hand_si
   return worst;
 }
 
+/// Squares of norms are to stay inside float64's range: beyond, a residual could not be told from zero.
+void check_magnitudes(const std::string& path, const std::vector<double>& vectors, Index p) {
+  constexpr double kSmallest = 1e-120, kLargest = 1e120;
+  for (std::size_t first = 0; first < vectors.size(); first += static_cast<std::size_t>(p)) {
+    double largest = 0;
+    for (std::size_t i = first; i < first + static_cast<std::size_t>(p); ++i) largest = std::max(largest, std::abs(vectors[i]));
+    if (largest != 0 && (largest < kSmallest || largest > kLargest))
+      throw InvalidInput(path + ": the largest entry of vector " + std::to_string(first / static_cast<std::size_t>(p)) +
+                         " is " + number_text(largest, 3) + "; expected 1e-120 to 1e120 (solutions scale with vectors)");
+  }
+}
+
 template <class T>
 void run_solve(const Invocation& call) {
   check_writable(call.options.out);
@@ -136,6 +149,7 @@ void run_solve(const Invocation& call) {
   Index k = 0;
   const Buffer<double> right_hand_sides = problem.load_vectors<double>(k);
   const Index p = problem.parameters();
+  check_magnitudes(call.options.vectors, right_hand_sides.to_host(), p);
   const std::unique_ptr<Solver> solver = make_solver<T>(problem);
   Buffer<double> solutions(problem.device(), k * p);
   const SolveReport report = solver->solve(right_hand_sides.view(k, p), solutions.view(k, p));

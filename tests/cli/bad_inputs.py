@@ -341,6 +341,14 @@ def check_minima(bench):
     apart = Files(bench.files.path("apart"), l2=0)
     x = np.eye(3)[np.load(apart.path("y.npy"))]
     train("separable, no regulariser", apart, "run away", x=apart.save("x-apart", x))
+    one = Files(bench.files.path("one-apart"), n=40, l2=0, bias=True)  # class 2 alone can be told apart; two overlap
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(40, 3))
+        y = np.where(x[:, 1] > 0.7, 2, x[:, 0] + rng.normal(size=40) * 1.5 > 0)
+        for tolerance in (1e-8, 1e-10, 1e-11):
+            bench.fails(f"one class separable, seed {seed}", 3, ["train", *one.options(
+                fitted=False, x=one.save("x-one", x), y=one.save("y-one", y)), "--tolerance", tolerance], out="fit")
 
 
 def check_magnitudes(bench):
@@ -349,6 +357,9 @@ def check_magnitudes(bench):
     x, n = np.load(files.path("x.npy")), 24
     bench.fails("weights whose sum overflows", 2, ["loss", *files.options(weights=save("w-large", np.full(n, 1e308)))],
                 "w-large.npy", "sum")
+    for size in (1e-200, 1e200):
+        vectors = save("v-size", np.full((2, 9), size))
+        bench.fails(f"right-hand sides of {size}", 2, ["solve", *files.options(vectors=vectors)], "vector 0", "1e120")
     large = files.options(x=save("x-large", np.where(x > 0, 1e308, -1e308)))
     bench.fails("gradient beyond float64", 3, ["gradient", *large], "result.npy")
     for l2, precision, part in ((1e308, "double", "float64"), (1e38, "single", "float32")):
