@@ -2,7 +2,7 @@
 // An all-convolutional network: convolutions with tanh, the mean over the pixels, a linear layer, softmax cross-entropy.
 
 #include <clout/engine/objective.hpp>
-#include <clout/kernels/network.hpp>
+#include <clout/kernels/network_operations.hpp>
 #include <clout/models/dataset.hpp>
 
 namespace clout {
