@@ -58,7 +58,7 @@ void refill(Dense<T>& dense) {
                           static_cast<std::size_t>(dense.size * dense.size) * sizeof(T));
   const auto matrix = dense.factor.view(dense.size, dense.size);
   device().kernels<T>().add_diagonal(device(),
-                                     {.shape = problem<T>().shape, .l2 = 0.01, .damping = 0, .matrix = matrix});
+                                     {.regularized = problem<T>().shape.regularized(), .l2 = 0.01, .damping = 0, .matrix = matrix});
 }
 
 template <class T>

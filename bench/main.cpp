@@ -4,7 +4,7 @@
 
 #include "timing.hpp"
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   using namespace clout::bench;
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
@@ -24,4 +24,7 @@ int main(int argc, char** argv) {
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
   return 0;
+} catch (const clout::Error& error) {
+  std::fprintf(stderr, "clout_bench: %s\n", error.what());
+  return 4;
 }

@@ -20,15 +20,10 @@ void append(SolveReport& all, const SolveReport& part) {
 }
 
 /// λ sᵀθ over the regularised blocks: what the training gradient's regulariser adds to every score of one test point.
-double regularizer_term(const std::vector<ParameterBlock>& layout, double l2, const double* s,
-                        const std::vector<double>& theta) {
+double regularizer_term(const ParameterRanges& ranges, double l2, const double* s, const std::vector<double>& theta) {
   double sum = 0;
-  for (const ParameterBlock& block : layout) {
-    if (!block.regularized) continue;
-    Index size = 1;
-    for (const Index extent : block.shape) size *= extent;
-    for (Index i = block.offset; i < block.offset + size; ++i) sum += s[i] * theta[static_cast<std::size_t>(i)];
-  }
+  for (int r = 0; r < ranges.count; ++r)
+    for (Index i = ranges.range[r].begin; i < ranges.range[r].end; ++i) sum += s[i] * theta[static_cast<std::size_t>(i)];
   return l2 * sum;
 }
 
@@ -55,6 +50,7 @@ typename Influence<T>::Scores Influence<T>::inverse_products(std::span<const Ind
   Scores result;
   result.report = solver_.solve(gradients.view(m, p), products.view(m, p));
   result.values = products.to_host();
+  result.norms = row_norms<double>(device, products.view(m, p));
   return result;
 }
 
@@ -62,7 +58,7 @@ template <class T>
 typename Influence<T>::Scores Influence<T>::scores(std::span<const Index> test_rows, const Progress& progress) {
   const Index m = static_cast<Index>(test_rows.size()), n = train_.examples(), p = train_.parameters();
   Device& device = train_.device();
-  const std::vector<ParameterBlock> layout = train_.layout();
+  const ParameterRanges regularized = regularized_ranges(train_.layout());
   Scores result;
   result.values.resize(static_cast<std::size_t>(m * n));
   Buffer<T> s_device(device, kTestBlock * p), tangents(device, kExampleRows * kTestBlock);
@@ -71,11 +67,12 @@ typename Influence<T>::Scores Influence<T>::scores(std::span<const Index> test_r
     const Index count = std::min(kTestBlock, m - first);
     const Scores s = inverse_products(test_rows.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)));
     append(result.report, s.report);
+    result.norms.insert(result.norms.end(), s.norms.begin(), s.norms.end());
     s_rounded.assign(s.values.begin(), s.values.end());
     s_device.upload(std::span<const T>(s_rounded));
     std::vector<double> offsets;
     for (Index t = 0; t < count; ++t)
-      offsets.push_back(regularizer_term(layout, train_.l2(), s.values.data() + t * p, theta_));
+      offsets.push_back(regularizer_term(regularized, train_.l2(), s.values.data() + t * p, theta_));
     for (Index row = 0; row < n; row += kExampleRows) {
       const Index rows = std::min(kExampleRows, n - row);
       train_.loss_tangents(s_device.view(count, p), row, tangents.view(rows, count));

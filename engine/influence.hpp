@@ -18,12 +18,13 @@ class Influence {
 
   struct Scores {
     std::vector<double> values;  ///< [tests][n]
+    std::vector<double> norms;   ///< [tests] ‖s_t‖₂: how far a loss moves, to first order, per unit of gradient
     SolveReport report;
   };
   /// Scores on single test examples, by their rows in the test data.
   Scores scores(std::span<const Index> test_rows, const Progress& progress = {});
 
-  /// Inverse-Hessian-vector products s_t alone: [tests][p].
+  /// Inverse-Hessian-vector products s_t alone: [tests][p], and their norms.
   Scores inverse_products(std::span<const Index> test_rows);
 
  private:

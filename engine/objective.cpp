@@ -11,6 +11,18 @@ constexpr Index kUnitBlock = 32;
 
 }  // namespace
 
+ParameterRanges regularized_ranges(const std::vector<ParameterBlock>& layout) {
+  ParameterRanges ranges;
+  for (const ParameterBlock& block : layout) {
+    if (!block.regularized) continue;
+    Index size = 1;
+    for (const Index extent : block.shape) size *= extent;
+    ensure(ranges.count < ParameterRanges::kMost, "more regularised blocks than are provided for");
+    ranges.add(block.offset, block.offset + size);
+  }
+  return ranges;
+}
+
 template <class T>
 void Objective<T>::explicit_hessian(double damping, MatrixView<T> out) {
   const Index p = parameters();
@@ -25,6 +37,10 @@ void Objective<T>::explicit_hessian(double damping, MatrixView<T> out) {
   }
 }
 
+template <class T>
+void Objective<T>::batch_gradients(MatrixView<const T>, const Index*, Index, const Exclusions&, MatrixView<T>) {
+  ensure(false, "this objective has no gradients of minibatches");
+}
 template <class T>
 void Objective<T>::removal_constants(const Removals&, MatrixView<T>) {
   ensure(false, "this objective has no retraining in difference form");
@@ -53,15 +69,12 @@ double objective_value(Objective<T>& objective, MatrixView<const T> theta) {
 
   const std::vector<T> parameters = to_host(objective.device(), theta);
   double squares = 0;
-  for (const ParameterBlock& block : objective.layout()) {
-    if (!block.regularized) continue;
-    Index size = 1;
-    for (const Index extent : block.shape) size *= extent;
-    for (Index i = block.offset; i < block.offset + size; ++i) {
+  const ParameterRanges ranges = regularized_ranges(objective.layout());
+  for (int r = 0; r < ranges.count; ++r)
+    for (Index i = ranges.range[r].begin; i < ranges.range[r].end; ++i) {
       const double value = static_cast<double>(parameters[static_cast<std::size_t>(i)]);
       squares += value * value;
     }
-  }
   return mean + 0.5 * objective.l2() * squares;
 }
 

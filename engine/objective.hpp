@@ -16,6 +16,9 @@ struct ParameterBlock {
   bool regularized = false;  ///< whether (λ/2)‖·‖² acts on it
 };
 
+/// The blocks that the regulariser acts on, as ranges.
+ParameterRanges regularized_ranges(const std::vector<ParameterBlock>& layout);
+
 /// The empirical risk R(θ) = (1/W) Σ wᵢ ℓᵢ(θ) + (λ/2)‖θ_reg‖², W = Σ wᵢ, of one model on one data set in precision T.
 /// Implement it for a model of your own to use every solver of the engine (examples/ shows how).
 ///
@@ -65,6 +68,23 @@ class Objective {
   /// (for softmax with a bias: the same amount on all biases), so that it can be factorised. Every gradient is
   /// orthogonal to those directions, so no solution for a gradient changes. The default adds nothing.
   virtual void fix_symmetries(MatrixView<T> matrix) { static_cast<void>(matrix); }
+
+  /// Why R has no minimum once the examples of `removed` are gone, in words; empty where nothing of the kind is known.
+  /// A small gradient does not tell: along a direction in which R only ever falls the gradient vanishes too.
+  virtual std::string obstacle_to_minimum(std::span<const Index> removed) const {
+    static_cast<void>(removed);
+    return {};
+  }
+
+  // Training by minibatches.
+
+  /// Whether the function below is there.
+  virtual bool has_batches() const { return false; }
+  /// Without regulariser: the mean of ∇ℓᵢ(θ_j), weighted by wᵢ, over the examples at rows[0 … count − 1] that are not
+  /// excluded for model j (zero where none is left), for k models: parameters and out are [k][p]. `rows` is device
+  /// memory.
+  virtual void batch_gradients(MatrixView<const T> parameters, const Index* rows, Index count,
+                               const Exclusions& exclusions, MatrixView<T> out);
 
   // Retraining without some examples. R_j is the mean over what is left plus the same regulariser; W_j = W − removed.
 

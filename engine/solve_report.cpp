@@ -6,15 +6,24 @@
 namespace clout {
 namespace {
 
+constexpr double kSingleRounding = 1e-9;  // above: the working precision is single
+
 std::string short_number(double value) {
   char text[32];
   std::snprintf(text, sizeof text, "%.3g", value);
   return text;
 }
 
-std::string advice(const ColumnReport& column, double tolerance, double damping) {
+std::string advice(const ColumnReport& column, const SolveReport& report) {
+  const double tolerance = report.tolerance, damping = report.damping;
   switch (column.status) {
     case ColumnStatus::negative_curvature:
+      // Beside the largest eigenvalue met, a quotient this small is zero but for rounding.
+      if (column.smallest_rayleigh > -report.rounding * column.largest_eigenvalue)
+        return "H + damping*I is singular to rounding: a direction with Rayleigh quotient " +
+               short_number(column.smallest_rayleigh) + " was met beside an eigenvalue of " +
+               short_number(column.largest_eigenvalue) +
+               "; the right-hand side may leave the range of H: raise --damping or --l2";
       return "H + damping*I is not positive definite: a direction with Rayleigh quotient " +
              short_number(column.smallest_rayleigh) + " was met; a damping above " +
              short_number(damping - column.smallest_rayleigh) + " would have been enough so far";
@@ -22,7 +31,8 @@ std::string advice(const ColumnReport& column, double tolerance, double damping)
       return "the true relative residual stopped falling at " + short_number(column.relative_residual) +
              ", above the tolerance " + short_number(tolerance) +
              "; the right-hand side may leave the range of a singular H, or the condition is too bad for this "
-             "precision: raise --damping or --tolerance, or use --precision double";
+             "precision: raise --damping or --tolerance" +
+             (report.rounding > kSingleRounding ? ", or use --precision double" : "");
     case ColumnStatus::iteration_limit:
       return "the iteration limit was reached at a true relative residual of " +
              short_number(column.relative_residual) + ", tolerance " + short_number(tolerance) +
@@ -57,7 +67,7 @@ std::string SolveReport::first_failure() const {
     const ColumnReport& column = columns[j];
     if (column.status == ColumnStatus::converged && column.relative_residual <= tolerance) continue;
     return "right-hand side " + std::to_string(j) + ": " + to_string(column.status) + ": " +
-           advice(column, tolerance, damping);
+           advice(column, *this);
   }
   return {};
 }

@@ -24,6 +24,7 @@ struct SolveReport {
   std::string solver;          ///< "cg", "direct"
   double tolerance = 0;        ///< asked for, on the true relative residual
   double damping = 0;          ///< effective: exactly what is added to H's diagonal
+  double rounding = 0;         ///< relative rounding of a product in the working precision: what no solve can tell from 0
   std::vector<ColumnReport> columns;
   Index products = 0;          ///< Hessian products with one vector, in the working precision
   Index certifying_products = 0;  ///< the same in double, for the true residuals

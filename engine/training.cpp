@@ -13,6 +13,10 @@ constexpr int kMaxHalvings = 40;
 constexpr Index kMaxInnerIterations = 500;
 // Close to the optimum the objective's differences drown in rounding; there a step must make the gradient smaller.
 constexpr double kRounding = 1e-13;
+// Towards a minimum Newton's steps shrink the gradient ever faster; towards infinity, along e^(−t), by 1/e each.
+constexpr double kRunawayRatio = 0.2;
+constexpr int kStepsToTell = 8;
+constexpr double kGradientRounding = 1e-14;  // below, steps say nothing any more
 
 template <class T>
 bool same_objective(Objective<double>& exact, Objective<T>& fast) {
@@ -70,9 +74,8 @@ class Newton {
     for (int halving = 0; halving < kMaxHalvings; ++halving, length /= 2) {
       for (std::size_t i = 0; i < theta_.size(); ++i) theta_[i] = start[i] - length * direction[i];
       evaluate();
-      const bool decreased = value_ <= value + kSufficientDecrease * length * slope;
-      const bool within_rounding = std::abs(value_ - value) <= kRounding * std::max(1.0, std::abs(value)) && norm_ < norm;
-      if (decreased || within_rounding) return true;
+      const bool tells = std::abs(value_ - value) > kRounding * std::max(1.0, std::abs(value));
+      if (tells ? value_ <= value + kSufficientDecrease * length * slope : norm_ < norm) return true;
     }
     theta_ = start;
     evaluate();
@@ -122,14 +125,28 @@ TrainingReport train(Objective<double>& exact, Objective<T>& fast, std::vector<d
   newton.evaluate();
   const double decades = std::max(1e-300, std::log10(std::max(newton.norm(), options.tolerance) / options.tolerance));
   double length = 1;
-  while (newton.norm() > options.tolerance && static_cast<Index>(report.steps.size()) < options.max_steps) {
-    if (progress) progress("train", decades - std::log10(newton.norm() / options.tolerance), decades);
-    if (!std::isfinite(newton.norm()) || !newton.step(length)) break;
+  bool runs_away = exact.l2() == 0 && newton.norm() > kGradientRounding;  // until a step says otherwise
+  int steps_to_tell = kStepsToTell, fast_steps = 0;
+  while ((newton.norm() > options.tolerance ||
+          (runs_away && newton.norm() > kGradientRounding && steps_to_tell-- > 0)) &&
+         static_cast<Index>(report.steps.size()) < options.max_steps) {
+    const double before = newton.norm();
+    if (progress) progress("train", decades - std::log10(std::max(1.0, before / options.tolerance)), decades);
+    if (!std::isfinite(before) || !newton.step(length)) break;
     report.steps.push_back({newton.value(), newton.norm(), length, newton.products()});
+    if (before <= kGradientRounding) continue;
+    // One fast step may only take back what a bad one before it had lost; two in a row, or one down to rounding, do not.
+    fast_steps = newton.norm() <= kRunawayRatio * before ? fast_steps + 1 : 0;
+    const bool settles = fast_steps >= 2 || (fast_steps == 1 && newton.norm() <= kGradientRounding);
+    runs_away = exact.l2() == 0 && !settles;
   }
   if (progress) progress("train", decades, decades);
   report.gradient_norm = newton.norm();
-  report.converged = newton.norm() <= options.tolerance;
+  report.obstacle = exact.obstacle_to_minimum({});
+  if (report.obstacle.empty() && runs_away && newton.norm() <= options.tolerance)
+    report.obstacle = "Newton's steps shrink the gradient by a constant factor only: without a regulariser the parameters "
+                      "run away (separable classes?); raise --l2";
+  report.converged = newton.norm() <= options.tolerance && report.obstacle.empty();
   report.objective = newton.value();
   report.products = newton.products();
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

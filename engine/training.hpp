@@ -17,7 +17,8 @@ struct TrainingStep {
 };
 
 struct TrainingReport {
-  bool converged = false;
+  bool converged = false;    ///< the gradient norm is within tolerance, and nothing says that there is no minimum
+  std::string obstacle;      ///< why there is no minimum, in words; empty where nothing says so
   double gradient_norm = 0;  ///< at the θ returned, in double
   double objective = 0;
   Index products = 0;
@@ -25,6 +26,9 @@ struct TrainingReport {
   std::vector<TrainingStep> steps;
 };
 
+/// Where λ is zero a minimum may not exist (separable classes): θ then runs away while the gradient vanishes by a
+/// constant factor a step. A fit whose last steps, a few beyond the tolerance, do so is no fit: the report's obstacle.
+///
 /// Truncated Newton with Eisenstat-Walker forcing and backtracking, from `theta` ([p], host), which becomes the
 /// result; both objectives stand at it when this returns. Directions come from CG in precision T, values and gradients
 /// from `exact`. Not converged within max_steps, or no descent possible: converged is false; nothing is thrown.

@@ -73,8 +73,9 @@ int main() try {
   const auto factor = std::make_shared<const clout::HessianFactor<double>>(model, /*damping=*/0.0);
   const auto solver = clout::make_direct_solver<double>(factor, model, /*damping=*/0.0, /*tolerance=*/1e-10);
   const Index test_point = 0;
-  const auto [scores, report] = clout::Influence<double>(model, test, *solver, theta).scores(std::span(&test_point, 1));
-  clout::require_certified(report);
+  const auto result = clout::Influence<double>(model, test, *solver, theta).scores(std::span(&test_point, 1));
+  clout::require_certified(result.report);
+  const std::vector<double>& scores = result.values;  // [1][n]
 
   std::vector<Index> order(kExamples);
   std::iota(order.begin(), order.end(), Index{0});

@@ -27,6 +27,16 @@ double worst_of(const std::vector<double>& norms, Index count) {
 
 }  // namespace
 
+void require_minima(const Objective<double>& objective, const std::vector<std::vector<Index>>& groups) {
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    const std::string obstacle = objective.obstacle_to_minimum(groups[g]);
+    if (obstacle.empty()) continue;
+    const std::string first = groups[g].empty() ? "" : " (row " + std::to_string(groups[g][0]) +
+                                                           (groups[g].size() > 1 ? ", …)" : ")");
+    throw NotCertified("retrain: without set " + std::to_string(g) + first + " " + obstacle + " (nothing was written)");
+  }
+}
+
 template <class T>
 struct LeaveOneOut<T>::State {
   MatrixView<double> constant;    // [B][p]  (W_j/W) ∇R_j(θ̂)
@@ -59,6 +69,7 @@ LeaveOneOut<T>::LeaveOneOut(Objective<double>& exact, Objective<T>& fast, Object
 template <class T>
 std::vector<RetrainedModel> LeaveOneOut<T>::run(const std::vector<std::vector<Index>>& groups, io::Journal* journal,
                                                 const Progress& progress) {
+  require_minima(exact_, groups);
   const Index total = static_cast<Index>(groups.size()), tests = test_.examples();
   std::vector<RetrainedModel> models;
   for (Index first = 0; first < total; first += options_.block) {

@@ -21,6 +21,10 @@ struct RetrainedModel {
   std::vector<double> parameters;   ///< [p] θ_j; empty where it came from a journal
 };
 
+/// Throws NotCertified, naming the first set without which the objective is known to have no minimum: a gradient norm
+/// proves nothing there.
+void require_minima(const Objective<double>& objective, const std::vector<std::vector<Index>>& groups);
+
 /// Retrains R_j, the mean over the examples that are left plus the same (λ/2)‖θ_reg‖², by chord steps in difference
 /// form: δ ← δ − F⁻¹ (W_j/W) ∇R_j(θ̂ + δ), F the factor of the Hessian at θ̂; the first step is the influence estimate.
 /// Products in precision T act on differences alone; the last evaluation is in double, from scratch, and decides.

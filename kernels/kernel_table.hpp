@@ -50,6 +50,7 @@ struct KernelTable {
   void (*from_double)(Device&, const FromDouble<T>&) = nullptr;
   void (*add_regularizer)(Device&, const AddRegularizer<T>&) = nullptr;
   void (*add_diagonal)(Device&, const AddDiagonal<T>&) = nullptr;
+  void (*adam_step)(Device&, const AdamStep<T>&) = nullptr;
 
   // Conjugate gradients, step by step (conjugate_gradient). x = 0, r = right-hand side, target and status are set by
   // the caller; start sets p = r, rho, smallest_rayleigh = +∞, iterations = 0, and settles columns that are done.

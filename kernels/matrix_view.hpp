@@ -40,4 +40,21 @@ struct MatrixView {
   }
 };
 
+/// The parts of a flat parameter vector that a regulariser acts on: ranges in order, which do not touch.
+struct ParameterRanges {
+  static constexpr int kMost = 20;
+  struct Range {
+    Index begin = 0, end = 0;
+  };
+  Range range[kMost] = {};
+  int count = 0;
+
+  constexpr void add(Index begin, Index end) { range[count++] = {begin, end}; }
+  constexpr bool contains(Index i) const {
+    for (int r = 0; r < count; ++r)
+      if (i >= range[r].begin && i < range[r].end) return true;
+    return false;
+  }
+};
+
 }  // namespace clout

@@ -46,6 +46,13 @@ struct NetworkShape {
     for (int l = 0; l < convolutions; ++l) sum += convolution[l].multiply_adds();
     return sum;
   }
+  /// The weights of every layer.
+  constexpr ParameterRanges regularized() const {
+    ParameterRanges ranges;
+    for (int l = 0; l < convolutions; ++l) ranges.add(convolution[l].weight, convolution[l].bias);
+    ranges.add(weight, bias);
+    return ranges;
+  }
   constexpr bool operator==(const NetworkShape&) const = default;
 };
 

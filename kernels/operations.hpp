@@ -36,6 +36,12 @@ struct LinearShape {
 
   constexpr Index weights() const { return classes * features; }
   constexpr Index parameters() const { return classes * (features + (bias ? 1 : 0)); }
+  /// The weights.
+  constexpr ParameterRanges regularized() const {
+    ParameterRanges ranges;
+    ranges.add(0, weights());
+    return ranges;
+  }
 };
 
 /// Entries (row, vector) that a sweep leaves out: example `rows[e]` does not count for vector `vectors[e]`.
@@ -144,23 +150,37 @@ struct SoftmaxHessian {
   std::span<std::byte> scratch;
 };
 
-/// y ← y + l2 · x on the weights of a linear layer, y ← y + damping · x on all parameters.
+/// y ← y + l2 · x where the regulariser acts, y ← y + damping · x on all parameters.
 template <class T>
 struct AddRegularizer {
-  LinearShape shape;
+  ParameterRanges regularized;
   double l2 = 0;
   double damping = 0;
   MatrixView<const T> x;  // [k][p]
   MatrixView<T> y;        // [k][p]
 };
 
-/// diagonal ← diagonal + l2 (weights only) + damping (all).
+/// diagonal ← diagonal + l2 (where the regulariser acts) + damping (all).
 template <class T>
 struct AddDiagonal {
-  LinearShape shape;
+  ParameterRanges regularized;
   double l2 = 0;
   double damping = 0;
   MatrixView<T> matrix;  // [p][p]
+};
+
+/// One step of Adam (Kingma & Ba 2015) in TensorFlow's form for k models, with g = gradient + l2 · θ where the regulariser
+/// acts: m ← β₁m + (1−β₁)g, u ← β₂u + (1−β₂)g², θ ← θ − step_size · m/(√u + ε); step_size = lr · √(1−β₂ᵗ)/(1−β₁ᵗ).
+template <class T>
+struct AdamStep {
+  ParameterRanges regularized;
+  double l2 = 0;
+  double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
+  const double* step_size = nullptr;  // [1]
+  MatrixView<const T> gradients;      // [k][p]
+  MatrixView<T> first_moments;        // [k][p] m, in place
+  MatrixView<T> second_moments;       // [k][p] u, in place
+  MatrixView<T> parameters;           // [k][p] θ, in place
 };
 
 /// y_j ← a · x_j + b · y_j. With b = 0, y is not read (it may be uninitialised). x may be null where a = 0.

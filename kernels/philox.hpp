@@ -8,7 +8,14 @@
 namespace clout {
 
 /// Purposes never share a stream, so adding draws to one does not shift another.
-enum class RandomStream : std::uint32_t { test_examples = 1, training_examples = 2, bootstrap = 3, vectors = 4 };
+enum class RandomStream : std::uint32_t {
+  test_examples = 1,
+  training_examples = 2,
+  bootstrap = 3,
+  vectors = 4,
+  initial_parameters = 5,
+  batches = 6,
+};
 
 struct PhiloxBlock {
   std::uint32_t word[4];
@@ -36,7 +43,9 @@ constexpr PhiloxBlock philox(std::uint64_t seed, RandomStream stream, std::uint6
 /// Draws from one stream in order.
 class RandomSequence {
  public:
-  RandomSequence(std::uint64_t seed, RandomStream stream) : seed_(seed), stream_(stream) {}
+  /// `section`: one of 2³² parts of the stream that can be drawn from on their own.
+  RandomSequence(std::uint64_t seed, RandomStream stream, std::uint32_t section = 0)
+      : seed_(seed), stream_(stream), position_(std::uint64_t{section} << 34) {}
 
   std::uint32_t next() {
     if (position_ % 4 == 0) block_ = philox(seed_, stream_, position_ / 4);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <clout/models/dataset.hpp>
 #include <cmath>
 #include <string>
@@ -73,7 +74,10 @@ Dataset<T> Dataset<T>::with_weights(std::span<const double> weights) const {
     other.total_weight_ += weights[i];
   }
   require(other.total_weight_ > 0, "example weights: all are zero; expected at least one above");
-  const std::vector<T> rounded(weights.begin(), weights.end());
+  require(std::isfinite(other.total_weight_), "example weights: their sum is beyond float64; expected smaller ones");
+  other.weight_unit_ = std::exp2(std::ilogb(*std::max_element(weights.begin(), weights.end())));
+  std::vector<T> rounded;
+  for (const double weight : weights) rounded.push_back(static_cast<T>(weight / other.weight_unit_));
   other.weights_ = std::make_shared<Buffer<T>>(*device_, std::span<const T>(rounded));
   return other;
 }

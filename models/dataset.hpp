@@ -34,10 +34,13 @@ class Dataset {
   Index classes() const { return classes_; }
   FeatureView<T> view() const;
   const std::int32_t* labels() const { return labels_->data(); }
-  /// Device memory, [n], or null where all weights are 1.
+  /// Device memory, [n], or null where all weights are 1; in units of weight_unit().
   const T* weights() const { return weights_ ? weights_->data() : nullptr; }
   double weight(Index i) const { return host_weights_.empty() ? 1.0 : host_weights_[static_cast<std::size_t>(i)]; }
   double total_weight() const { return total_weight_; }
+  /// The power of two that the device's weights are divided by, so that the largest is in [1, 2) and neither it nor
+  /// 1/W leaves the range of T.
+  double weight_unit() const { return weight_unit_; }
   const std::vector<std::int32_t>& host_labels() const { return *host_labels_; }
 
  private:
@@ -53,7 +56,7 @@ class Dataset {
   std::shared_ptr<const std::vector<std::int32_t>> host_labels_;
   std::shared_ptr<const Buffer<T>> weights_;
   std::vector<double> host_weights_;
-  double total_weight_ = 0;
+  double total_weight_ = 0, weight_unit_ = 1;
 };
 
 }  // namespace clout

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <clout/kernels/kernel_table.hpp>
 #include <clout/models/logistic_regression.hpp>
+#include <clout/models/shapes.hpp>
 #include <cmath>
 
 namespace clout {
@@ -10,22 +11,6 @@ namespace {
 constexpr Index kRowBlock = 4096;
 // Gradients of removed examples that are formed at once.
 constexpr Index kGradientBlock = 64;
-
-std::string shape_text(Index rows, Index columns) {
-  return "[" + std::to_string(rows) + "][" + std::to_string(columns) + "]";
-}
-
-void expect_shape(const char* what, Index rows, Index columns, Index expected_rows, Index expected_columns) {
-  if (rows == expected_rows && columns == expected_columns) return;
-  throw InvalidInput(std::string(what) + ": " + shape_text(rows, columns) + "; expected " +
-                     shape_text(expected_rows, expected_columns));
-}
-
-template <class T>
-void expect_vectors(const char* what, MatrixView<const T> vectors, Index parameters) {
-  require(vectors.rows > 0, std::string(what) + ": there are none; expected at least one");
-  expect_shape(what, vectors.rows, vectors.columns, vectors.rows, parameters);
-}
 
 }  // namespace
 
@@ -44,6 +29,9 @@ LogisticRegression<T>::LogisticRegression(Dataset<T> data, bool bias, double l2)
       probabilities_(data_.device(), data_.examples() * shape_.classes),
       losses_(data_.device(), data_.examples()) {
   require(std::isfinite(l2) && l2 >= 0, "l2 of the regulariser: expected a finite number, not negative");
+  members_.resize(static_cast<std::size_t>(shape_.classes));
+  for (Index i = 0; i < data_.examples(); ++i)
+    if (data_.weight(i) > 0) ++members_[static_cast<std::size_t>(data_.host_labels()[static_cast<std::size_t>(i)])];
   const std::vector<T> zeros(static_cast<std::size_t>(parameters()));
   const Buffer<T> start(device(), std::span<const T>(zeros));
   set_parameters(start.view(1, parameters()));
@@ -90,7 +78,7 @@ void LogisticRegression<T>::sweep(SweepStep step, MatrixView<const T> vectors, c
                     .labels = data_.labels(),
                     .example_weights = data_.weights(),
                     .exclusions = exclusions,
-                    .scale = static_cast<T>(1 / total_weight()),
+                    .scale = static_cast<T>(data_.weight_unit() / total_weight()),
                     .out = out,
                     .scratch = {}};
   const std::size_t bytes = kernels().linear_sweep_scratch(device(), op);
@@ -103,7 +91,7 @@ void LogisticRegression<T>::gradient(MatrixView<T> out) {
   expect_shape("gradient", out.rows, out.columns, 1, parameters());
   const MatrixView<T> theta = theta_.view(1, parameters());
   sweep(SweepStep::gradient, theta, {}, out);
-  kernels().add_regularizer(device(), {shape_, l2_, 0.0, theta, out});
+  kernels().add_regularizer(device(), {shape_.regularized(), l2_, 0.0, theta, out});
 }
 
 template <class T>
@@ -111,7 +99,7 @@ void LogisticRegression<T>::hessian_product(MatrixView<const T> vectors, double 
   expect_vectors("vectors of a Hessian product", vectors, parameters());
   expect_shape("Hessian products", out.rows, out.columns, vectors.rows, parameters());
   sweep(SweepStep::tangent, vectors, {}, out);                                     // Xᵀ R{δ} / W
-  kernels().add_regularizer(device(), {shape_, l2_, damping, vectors, out});  // + λV + damping V
+  kernels().add_regularizer(device(), {shape_.regularized(), l2_, damping, vectors, out});  // + λV + damping V
 }
 
 template <class T>
@@ -194,7 +182,7 @@ void LogisticRegression<T>::explicit_hessian(double damping, MatrixView<T> out) 
                        .shape = shape_,
                        .probabilities = probabilities_.view(examples(), shape_.classes),
                        .example_weights = data_.weights(),
-                       .scale = static_cast<T>(1 / total_weight()),
+                       .scale = static_cast<T>(data_.weight_unit() / total_weight()),
                        .out = out,
                        .scratch = {}};
   const std::size_t bytes = kernels().softmax_hessian_scratch(device(), op);
@@ -202,7 +190,7 @@ void LogisticRegression<T>::explicit_hessian(double damping, MatrixView<T> out) 
   Buffer<std::byte> scratch(device(), static_cast<Index>(bytes));
   op.scratch = {scratch.data(), bytes};
   kernels().softmax_hessian(device(), op);
-  kernels().add_diagonal(device(), {shape_, l2_, damping, out});
+  kernels().add_diagonal(device(), {shape_.regularized(), l2_, damping, out});
 }
 
 template <class T>
@@ -217,6 +205,19 @@ void LogisticRegression<T>::fix_symmetries(MatrixView<T> matrix) {
   for (T& value : host) value += mean / static_cast<T>(classes);
   for (Index c = 0; c < classes; ++c)
     device().copy_to_device(block.row(c), host.data() + c * classes, static_cast<std::size_t>(classes) * sizeof(T));
+}
+
+template <class T>
+std::string LogisticRegression<T>::obstacle_to_minimum(std::span<const Index> removed) const {
+  if (!shape_.bias) return {};
+  std::vector<Index> left = members_;
+  for (const Index i : removed)
+    if (data_.weight(i) > 0) --left[static_cast<std::size_t>(data_.host_labels()[static_cast<std::size_t>(i)])];
+  const auto empty = std::find(left.begin(), left.end(), Index{0});
+  if (empty == left.end()) return {};
+  return "class " + std::to_string(empty - left.begin()) +
+         " has no example with weight, and biases are not regularised: its bias goes to minus infinity, so there is no "
+         "minimum; leave the class out, or do without a bias";
 }
 
 template <class T>
@@ -248,7 +249,7 @@ void LogisticRegression<T>::removal_constants(const Removals& removals, MatrixVi
                                      gradients.view(count, parameters()).rows_from(e, 1), 1.0, row});
     }
     kernels().add_regularizer(
-        device(), {shape_, -l2_ * removed_weight(group) / total, 0.0, theta_.view(1, parameters()), row});
+        device(), {shape_.regularized(), -l2_ * removed_weight(group) / total, 0.0, theta_.view(1, parameters()), row});
   }
 }
 
@@ -261,7 +262,7 @@ void LogisticRegression<T>::removal_differences(const Removals& removals, Matrix
   for (Index model = 0; model < removals.models(); ++model) {
     const double kept = 1 - removed_weight(removals.group(model)) / total_weight();
     kernels().add_regularizer(
-        device(), {shape_, l2_ * kept, 0.0, offsets.rows_from(model, 1), out.rows_from(model, 1)});
+        device(), {shape_.regularized(), l2_ * kept, 0.0, offsets.rows_from(model, 1), out.rows_from(model, 1)});
   }
 }
 
@@ -275,7 +276,7 @@ void LogisticRegression<T>::gradients_without(const Removals& removals, MatrixVi
     const MatrixView<T> row = out.rows_from(model, 1);
     const double left = total_weight() - removed_weight(removals.group(model));
     kernels().combine(device(), {0.0, {}, total_weight() / left, row});
-    kernels().add_regularizer(device(), {shape_, l2_, 0.0, parameters_k.rows_from(model, 1), row});
+    kernels().add_regularizer(device(), {shape_.regularized(), l2_, 0.0, parameters_k.rows_from(model, 1), row});
   }
 }
 

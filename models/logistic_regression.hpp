@@ -36,6 +36,8 @@ class LogisticRegression : public Objective<T> {
   void losses_at(MatrixView<const T> parameters, MatrixView<T> out) override;
   void explicit_hessian(double damping, MatrixView<T> out) override;
   void fix_symmetries(MatrixView<T> matrix) override;
+  /// With a bias, a class without any weight: its bias goes to minus infinity.
+  std::string obstacle_to_minimum(std::span<const Index> removed) const override;
 
   bool can_remove() const override { return true; }
   void removal_constants(const Removals& removals, MatrixView<T> out) override;
@@ -57,6 +59,7 @@ class LogisticRegression : public Objective<T> {
   Dataset<T> data_;
   LinearShape shape_;
   double l2_;
+  std::vector<Index> members_;  // [K] examples of each class that have weight
   Buffer<T> theta_;          // [1][p]
   Buffer<T> probabilities_;  // [n][K] at theta_
   Buffer<T> losses_;         // [n] at theta_

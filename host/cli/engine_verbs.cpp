@@ -7,6 +7,8 @@
 #include <clout/host/cli/solvers.hpp>
 #include <clout/host/cli/verbs.hpp>
 #include <clout/host/io/atomic_file.hpp>
+#include <clout/kernels/kernel_table.hpp>
+#include <cmath>
 
 namespace clout::cli {
 namespace {
@@ -20,7 +22,7 @@ template <class T>
 void run_loss(const Invocation& call) {
   check_writable(call.options.out);
   Problem problem(call.options, call.command_line);
-  LogisticRegression<T>& objective = problem.objective<T>();
+  Objective<T>& objective = problem.objective<T>();
   const Index n = objective.examples();
   Buffer<T> losses(problem.device(), n);
   objective.losses(losses.view(n, 1));
@@ -38,7 +40,7 @@ template <class T>
 void run_gradient(const Invocation& call) {
   check_writable(call.options.out);
   Problem problem(call.options, call.command_line);
-  LogisticRegression<T>& objective = problem.objective<T>();
+  Objective<T>& objective = problem.objective<T>();
   const Index n = objective.examples(), p = objective.parameters();
   Buffer<T> gradient(problem.device(), p);
   objective.gradient(gradient.view(1, p));
@@ -68,7 +70,7 @@ void run_hvp(const Invocation& call) {
   Problem problem(call.options, call.command_line);
   Index k = 0;
   const Buffer<T> vectors = problem.load_vectors<T>(k);
-  LogisticRegression<T>& objective = problem.objective<T>();
+  Objective<T>& objective = problem.objective<T>();
   const Index p = objective.parameters();
   Buffer<T> products(problem.device(), k * p);
   HessianOperator<T>(objective, call.options.damping).apply(vectors.view(k, p), products.view(k, p));
@@ -85,7 +87,7 @@ void run_tangent(const Invocation& call) {
   Problem problem(call.options, call.command_line);
   Index k = 0;
   const Buffer<T> vectors = problem.load_vectors<T>(k);
-  LogisticRegression<T>& objective = problem.objective<T>();
+  Objective<T>& objective = problem.objective<T>();
   const Index n = objective.examples(), p = objective.parameters();
   Buffer<T> tangents(problem.device(), n * k);
   objective.loss_tangents(vectors.view(k, p), 0, tangents.view(n, k));
@@ -99,7 +101,7 @@ void run_perturb(const Invocation& call) {
   Problem problem(call.options, call.command_line);
   Index k = 0;
   const Buffer<T> vectors = problem.load_vectors<T>(k);
-  LogisticRegression<T>& objective = problem.objective<T>();
+  Objective<T>& objective = problem.objective<T>();
   const Index n = objective.examples(), p = objective.parameters(), d = objective.input_size();
   Buffer<T> gradients(problem.device(), k * n * d);
   objective.input_gradients(vectors.view(k, p), 0, n, gradients.view(k, n * d));
@@ -109,6 +111,37 @@ void run_perturb(const Invocation& call) {
   print_facts(call.options, Facts{{"examples", n}, {"vectors", k}, {"written", call.options.out}});
 }
 
+/// The largest relative residual of solutions as they stand in the file: rounded to T, the residual still in double.
+template <class T>
+double written_residual(Problem& problem, MatrixView<const double> right_hand_sides, const std::vector<T>& solutions) {
+  const std::vector<double> widened(solutions.begin(), solutions.end());
+  const Index k = right_hand_sides.rows, p = right_hand_sides.columns;
+  Device& device = problem.device();
+  const Buffer<double> written(device, std::span<const double>(widened));
+  Buffer<double> residual(device, k * p);
+  HessianOperator<double>(problem.objective<double>(), problem.options().damping)
+      .apply(written.view(k, p), residual.view(k, p));
+  device.kernels<double>().combine(device, {1.0, right_hand_sides, -1.0, residual.view(k, p)});
+  const std::vector<double> norms = row_norms<double>(device, right_hand_sides);
+  const std::vector<double> residuals = row_norms<double>(device, residual.view(k, p));
+  double worst = 0;
+  for (std::size_t j = 0; j < norms.size(); ++j)
+    if (norms[j] > 0) worst = std::max(worst, residuals[j] / norms[j]);
+  return worst;
+}
+
+/// Squares of norms are to stay inside float64's range: beyond, a residual could not be told from zero.
+void check_magnitudes(const std::string& path, const std::vector<double>& vectors, Index p) {
+  constexpr double kSmallest = 1e-120, kLargest = 1e120;
+  for (std::size_t first = 0; first < vectors.size(); first += static_cast<std::size_t>(p)) {
+    double largest = 0;
+    for (std::size_t i = first; i < first + static_cast<std::size_t>(p); ++i) largest = std::max(largest, std::abs(vectors[i]));
+    if (largest != 0 && (largest < kSmallest || largest > kLargest))
+      throw InvalidInput(path + ": the largest entry of vector " + std::to_string(first / static_cast<std::size_t>(p)) +
+                         " is " + number_text(largest, 3) + "; expected 1e-120 to 1e120 (solutions scale with vectors)");
+  }
+}
+
 template <class T>
 void run_solve(const Invocation& call) {
   check_writable(call.options.out);
@@ -116,14 +149,17 @@ void run_solve(const Invocation& call) {
   Index k = 0;
   const Buffer<double> right_hand_sides = problem.load_vectors<double>(k);
   const Index p = problem.parameters();
+  check_magnitudes(call.options.vectors, right_hand_sides.to_host(), p);
   const std::unique_ptr<Solver> solver = make_solver<T>(problem);
   Buffer<double> solutions(problem.device(), k * p);
   const SolveReport report = solver->solve(right_hand_sides.view(k, p), solutions.view(k, p));
   settle(call.options, report);
   const std::vector<double> host = solutions.to_host();
-  write_array<T>(call.options, problem.manifest(), {k, p}, std::vector<T>(host.begin(), host.end()));
-  io::write_file(call.options.out + ".report.json", to_json(report).dump(2) + "\n");
+  const std::vector<T> rounded(host.begin(), host.end());
   Facts facts = to_json(report);
+  facts["max_written_residual"] = written_residual(problem, right_hand_sides.view(k, p), rounded);
+  write_array<T>(call.options, problem.manifest(), {k, p}, rounded);
+  io::write_file(call.options.out + ".report.json", facts.dump(2) + "\n");
   if (!call.options.json) facts.erase("columns");
   facts["written"] = call.options.out;
   print_facts(call.options, facts);
@@ -153,12 +189,8 @@ void add_engine_verbs(CLI::App& app, Options& o, Run& chosen) {
                        " --vectors v.npy --damping 0 --out hv.npy", in_precision([]<class T>(const Invocation& call) { run_hvp<T>(call); }));
   add_vectors(hvp, o);
   hvp.add_option("--damping", o.damping, "added to the Hessian's diagonal")
-      ->check(CLI::NonNegativeNumber)
-      ->check(not_nan());
-  // Nothing to choose here: the logits of a linear model have no second derivative, so the two are the same matrix.
-  hvp.add_option("--curvature", o.curvature, "hessian, or ggn (Gauss-Newton); for --model logistic they are equal")
-      ->check(CLI::IsMember({"hessian", "ggn"}))
-      ->capture_default_str();
+      ->check(not_negative());
+  add_curvature(hvp, o);
   add_out(hvp, o, "the .npy file to write");
 
   CLI::App& tangent = verb("tangent", "tangents of the per-example losses, v.grad l_i: [n][k]",

@@ -1,8 +1,8 @@
 // info: devices, build, parameter layout.
 
+#include <clout/host/cli/model.hpp>
 #include <clout/host/cli/output.hpp>
 #include <clout/host/cli/verbs.hpp>
-#include <clout/models/logistic_regression.hpp>
 
 namespace clout::cli {
 namespace {
@@ -33,15 +33,16 @@ void run_info(const Invocation& call) {
   const CudaAvailability cuda = cuda_availability();
   for (int i = 0; i < cuda.count; ++i) facts["devices"].push_back(device_facts(make_cuda_device(i)->info()));
   if (cuda.count == 0) facts["cuda"] = "not available: " + cuda.reason;
-  if (o.classes > 0) {
+  if (o.classes > 0 || o.model == "convnet") {
     Facts blocks = Facts::array();
-    const LinearShape shape{o.features, o.classes, o.bias};
-    for (const ParameterBlock& block : linear_layout(shape))
+    const Model model(o);
+    for (const ParameterBlock& block : model.layout())
       blocks.push_back({{"name", block.name},
                         {"shape", block.shape},
                         {"offset", block.offset},
                         {"regularized", block.regularized}});
-    facts["parameters"] = shape.parameters();
+    facts["parameters"] = model.parameters();
+    facts["model"] = o.model;
     facts["layout"] = blocks;
   }
   if (o.json) return print_facts(o, facts);
@@ -50,9 +51,9 @@ void run_info(const Invocation& call) {
   for (const Facts& device : facts["devices"]) print_device(device);
   if (facts.contains("cuda")) std::printf("cuda    %s\n", facts["cuda"].get<std::string>().c_str());
   if (!facts.contains("layout")) return;
-  std::printf("model   logistic, %s parameters in PyTorch's order:\n", facts["parameters"].dump().c_str());
+  std::printf("model   %s, %s parameters in PyTorch's order:\n", o.model.c_str(), facts["parameters"].dump().c_str());
   for (const Facts& block : facts["layout"])
-    std::printf("        %-7s %-12s from %s%s\n", block["name"].get<std::string>().c_str(),
+    std::printf("        %-13s %-12s from %s%s\n", block["name"].get<std::string>().c_str(),
                 block["shape"].dump().c_str(), block["offset"].dump().c_str(),
                 block["regularized"].get<bool>() ? ", regularised" : "");
 }
@@ -63,7 +64,8 @@ void add_info(CLI::App& app, Options& o, Run& chosen) {
   CLI::App& sub = add_verb(app, "info", "devices, build, and with --classes and --features the parameter layout",
                            "clout info --model logistic --classes 10 --features 784", run_info, chosen);
   add_common(sub, o);
-  sub.add_option("--model", o.model, "logistic")->check(CLI::IsMember({"logistic"}));
+  sub.add_option("--model", o.model, "logistic or convnet")->check(CLI::IsMember({"logistic", "convnet"}));
+  sub.add_option("--spec", o.spec, "convnet: the network, .json (without: the paper's)");
   CLI::Option* classes = sub.add_option("--classes", o.classes, "number of classes K")->check(CLI::Range(2, 1'000'000));
   CLI::Option* features =
       sub.add_option("--features", o.features, "numbers in one example")->check(CLI::PositiveNumber);

@@ -7,6 +7,7 @@
 #include <clout/host/cli/problem.hpp>
 #include <clout/host/cli/retrain.hpp>
 #include <clout/host/cli/solvers.hpp>
+#include <clout/host/cli/train_network.hpp>
 #include <clout/host/cli/verbs.hpp>
 #include <clout/host/io/atomic_file.hpp>
 #include <numeric>
@@ -18,17 +19,19 @@ using Facts = nlohmann::ordered_json;
 
 template <class T>
 void run_train(const Invocation& call) {
+  if (call.options.model == "convnet") return train_network<T>(call);
   const OutputFolder folder(call.options);
   Problem problem(call.options, call.command_line);
   std::vector<double> theta(static_cast<std::size_t>(problem.parameters()));
   if (!call.options.params.empty()) theta = problem.theta();
-  LogisticRegression<double>& exact = problem.objective<double>();
+  Objective<double>& exact = problem.objective<double>();
   const TrainingReport report = train<T>(exact, problem.objective<T>(), theta,
                                          {.tolerance = call.options.tolerance}, problem.progress());
   if (!report.converged) {
-    const std::string line = "train: gradient norm " + number_text(report.gradient_norm, 3) + " after " +
-                             std::to_string(report.steps.size()) + " Newton steps, tolerance " +
-                             number_text(call.options.tolerance, 3) + ": raise --l2 or --tolerance";
+    std::string line = "train: gradient norm " + number_text(report.gradient_norm, 3) + " after " +
+                       std::to_string(report.steps.size()) + " Newton steps, tolerance " +
+                       number_text(call.options.tolerance, 3) + ": raise --l2 or --tolerance";
+    if (!report.obstacle.empty()) line = "train: " + report.obstacle;
     if (!call.options.allow_uncertified) throw NotCertified(line + " (nothing was written; --allow-uncertified would)");
     warn("not certified: " + line);
   }
@@ -45,7 +48,7 @@ void run_train(const Invocation& call) {
               {"newton_steps", report.steps.size()},
               {"hessian_products", report.products},
               {"seconds", report.seconds}};
-  io::write_npy(folder / "params.npy", {problem.parameters()}, std::span<const T>(std::vector<T>(theta.begin(), theta.end())));
+  write_values<T>(folder / "params.npy", {problem.parameters()}, theta);
   Facts all = facts;
   all["steps"] = steps;
   io::write_file(folder / "train.json", all.dump(2) + "\n");
@@ -87,8 +90,7 @@ void run_self_influence(const Invocation& call, Problem& problem, const OutputFo
   std::iota(rows.begin(), rows.end(), Index{0});
   const SelfInfluence result = self_influence(problem.objective<double>(), *solver, rows, problem.progress());
   settle(call.options, result.report);
-  io::write_npy(folder / "self_influence.npy", {problem.data().examples()},
-                std::span<const T>(std::vector<T>(result.values.begin(), result.values.end())));
+  write_values<T>(folder / "self_influence.npy", {problem.data().examples()}, result.values);
   io::write_file(folder / "report.json", to_json(result.report).dump(2) + "\n");
   problem.manifest().write(folder / "manifest.json");
   print_facts(call.options, Facts{{"examples", problem.data().examples()},
@@ -113,8 +115,7 @@ void run_influence(const Invocation& call) {
   settle(call.options, result.report);
 
   const Index n = problem.data().examples(), m = static_cast<Index>(tests.rows.size());
-  io::write_npy(folder / "scores.npy", {m, n},
-                std::span<const T>(std::vector<T>(result.values.begin(), result.values.end())));
+  write_values<T>(folder / "scores.npy", {m, n}, result.values);
   io::write_file(folder / "top.csv",
                  top_csv(result.values, tests.rows, n, call.options.top, problem.data().host_labels()));
   io::write_file(folder / "report.json", to_json(result.report).dump(2) + "\n");
@@ -132,14 +133,19 @@ void run_influence(const Invocation& call) {
 void add_job_verbs(CLI::App& app, Options& o, Run& chosen) {
   const std::string model = " --model logistic --classes 10 --l2 0.01 --x x.npy --y y.npy";
   CLI::App& training =
-      add_verb(app, "train", "fits to a gradient norm (double): params.npy and train.json in a folder",
+      add_verb(app, "train", "fits to a gradient norm (logistic) or by Adam (convnet): params.npy and train.json in a folder",
                "clout train" + model + " --tolerance 1e-10 --out fit",
                in_precision([]<class T>(const Invocation& call) { run_train<T>(call); }), chosen);
   add_common(training, o);
   add_model(training, o);
   add_data(training, o, false);
-  training.add_option("--params", o.params, "where to start: .npy [p] (default: zero)");
-  training.add_option("--tolerance", o.tolerance, "on the gradient norm")->check(CLI::PositiveNumber)->check(not_nan())->capture_default_str();
+  training.add_option("--params", o.params, "where to start: .npy [p] (default: zero; convnet: drawn by --seed)");
+  add_adam(training, o);
+  training.add_option("--checkpoint-every", o.checkpoint_every, "convnet: steps between checkpoints")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  training.add_flag("--resume", o.resume, "convnet: go on from the last checkpoint in --out");
+  training.add_option("--tolerance", o.tolerance, "logistic: on the gradient norm")->check(positive())->capture_default_str();
   training.add_flag("--allow-uncertified", o.allow_uncertified, "write results that did not converge, too");
   add_out(training, o, "the folder to write into");
 
@@ -169,12 +175,18 @@ void add_job_verbs(CLI::App& app, Options& o, Run& chosen) {
   CLI::Option* groups = retraining.add_option("--groups", o.groups, "sets of rows to leave out: .json, lists of indices");
   indices->excludes(all)->excludes(groups);
   all->excludes(groups);
-  retraining.add_option("--tolerance", o.tolerance, "on every retrained model's gradient norm")
+  add_adam(retraining, o);
+  retraining.add_option("--moments", o.moments, "convnet: Adam's moments at --params: .npy [2][p] (default: zero)");
+  retraining.add_option("--start-step", o.start_step, "convnet: steps that were taken to --params and --moments")
+      ->check(CLI::NonNegativeNumber);
+  retraining.add_option("--controls", o.controls, "convnet: models with nothing removed; the first is subtracted")
       ->check(CLI::PositiveNumber)
-      ->check(not_nan())
       ->capture_default_str();
+  add_solver(retraining, o);
+  retraining.get_option("--tolerance")
+      ->description("on every retrained model's gradient norm; convnet: on the solve's true relative residual");
+  retraining.preparse_callback([&o](std::size_t) { o.steps = 30'000; });
   retraining.add_flag("--resume", o.resume, "go on with the unfinished work in --out");
-  retraining.add_flag("--allow-uncertified", o.allow_uncertified, "write results that did not converge, too");
   add_out(retraining, o, "the folder to write into");
 }
 

@@ -28,6 +28,14 @@ int fail(Fault fault, std::string message) {
   return static_cast<int>(fault);
 }
 
+/// An option whose description begins with a model's name is of that model alone: given with another, it would do nothing.
+void expect_options_of(const CLI::App& verb, const std::string& model) {
+  for (const CLI::Option* option : verb.get_options())
+    for (const std::string other : {"logistic", "convnet"})
+      if (option->count() > 0 && other != model && option->get_description().starts_with(other + ": "))
+        throw InvalidInput(option->get_name() + ": is of --model " + other + ", not of " + model);
+}
+
 int run(int argc, char** argv) {
   CLI::App app("clout: which training points made the model predict this, and what would happen without them?");
   app.require_subcommand(1);
@@ -49,6 +57,7 @@ int run(int argc, char** argv) {
   catch_interrupts();
   std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit then is an error of the write, said in one line
   try {
+    expect_options_of(*app.get_subcommands().front(), call.options.model);
     chosen(call);
     return 0;
   } catch (const InternalError& error) {

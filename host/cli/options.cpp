@@ -5,13 +5,25 @@
 
 namespace clout::cli {
 
-CLI::Validator not_nan() {
-  const auto message = [](std::string& text) {
-    double value = 0;
-    const bool is_nan = CLI::detail::lexical_cast(text, value) && std::isnan(value);
-    return is_nan ? std::string("NaN; expected a number") : std::string();
-  };
-  return CLI::Validator(message, "");
+namespace {
+
+CLI::Validator finite(const std::string& expected, bool (*accepts)(double)) {
+  return CLI::Validator(
+      [expected, accepts](std::string& text) {
+        double value = 0;
+        const bool fits = CLI::detail::lexical_cast(text, value) && std::isfinite(value) && accepts(value);
+        return fits ? std::string() : text + "; expected a " + expected;
+      },
+      "");
+}
+
+}  // namespace
+
+CLI::Validator positive() {
+  return finite("finite number above 0", [](double value) { return value > 0; });
+}
+CLI::Validator not_negative() {
+  return finite("finite number, not negative", [](double value) { return value >= 0; });
 }
 
 void add_common(CLI::App& app, Options& o) {
@@ -31,12 +43,14 @@ void add_common(CLI::App& app, Options& o) {
 }
 
 void add_model(CLI::App& app, Options& o) {
-  app.add_option("--model", o.model, "logistic")->check(CLI::IsMember({"logistic"}))->capture_default_str();
-  app.add_option("--classes", o.classes, "number of classes K")->required()->check(CLI::Range(2, 1'000'000));
-  app.add_flag("--bias", o.bias, "with a bias per class (never regularised)");
+  app.add_option("--model", o.model, "logistic or convnet")
+      ->check(CLI::IsMember({"logistic", "convnet"}))
+      ->capture_default_str();
+  app.add_option("--classes", o.classes, "number of classes K (convnet: its linear layer's out)")->check(CLI::Range(2, 1'000'000));
+  app.add_flag("--bias", o.bias, "logistic: with a bias per class (never regularised)");
+  app.add_option("--spec", o.spec, "convnet: the network, .json (without: the paper's, 2,616 parameters)");
   app.add_option("--l2", o.l2, "lambda of the regulariser (lambda/2)||weights||^2")
-      ->check(CLI::NonNegativeNumber)
-      ->check(not_nan())
+      ->check(not_negative())
       ->capture_default_str();
 }
 
@@ -54,15 +68,30 @@ void add_vectors(CLI::App& app, Options& o) {
 void add_solver(CLI::App& app, Options& o) {
   app.add_option("--solver", o.solver, "cg or direct")->check(CLI::IsMember({"cg", "direct"}))->capture_default_str();
   app.add_option("--damping", o.damping, "added to the Hessian's diagonal; the same in every solver")
-      ->check(CLI::NonNegativeNumber)
-      ->check(not_nan())
+      ->check(not_negative())
       ->capture_default_str();
   app.add_option("--tolerance", o.tolerance, "on the true relative residual, in double")
-      ->check(CLI::PositiveNumber)
-      ->check(not_nan())
+      ->check(positive())
       ->capture_default_str();
   app.add_option("--max-iterations", o.max_iterations, "of cg")->check(CLI::PositiveNumber)->capture_default_str();
+  add_curvature(app, o);
   app.add_flag("--allow-uncertified", o.allow_uncertified, "write results that could not be certified, too");
+}
+
+void add_curvature(CLI::App& app, Options& o) {
+  app.add_option("--curvature", o.curvature, "hessian, or ggn (Gauss-Newton); equal for --model logistic")
+      ->check(CLI::IsMember({"hessian", "ggn"}))
+      ->capture_default_str();
+}
+
+void add_adam(CLI::App& app, Options& o) {
+  app.add_option("--steps", o.steps, "convnet: steps of Adam in all")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--batch", o.batch, "convnet: examples of a step")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--learning-rate", o.learning_rate, "convnet: of Adam")->check(positive())->capture_default_str();
+  app.add_option("--drops", o.drops, "convnet: steps from which on the learning rate is a tenth")
+      ->delimiter(',')
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
 }
 
 void add_tests(CLI::App& app, Options& o) {

@@ -19,7 +19,7 @@ struct Options {
   std::optional<bool> progress;
 
   // The model and its data.
-  std::string model = "logistic";
+  std::string model = "logistic", spec;
   Index classes = 0, features = 0;
   bool bias = false;
   double l2 = 0;
@@ -33,22 +33,30 @@ struct Options {
   std::vector<Index> test_index;
   bool per_example = false, self = false;
 
+  // Training by Adam (protocols.md, Fig 2 right).
+  Index steps = 500'000, batch = 500, checkpoint_every = 10'000, start_step = 0, controls = 3;
+  double learning_rate = 1e-4;
+  std::vector<Index> drops = {110'000, 220'000};
+
   // Retraining and reproducing.
-  std::string indices, groups, data;
+  std::string indices, groups, moments, data;
   bool all = false, resume = false, quick = false;
   std::string figure, panel;
 
   bool is_single() const { return precision == "single"; }
 };
 
-/// Refuses NaN, which CLI11's ranges let through.
-CLI::Validator not_nan();
+/// Finite numbers only: CLI11's own ranges let NaN and infinity through.
+CLI::Validator positive();
+CLI::Validator not_negative();
 
 void add_common(CLI::App& app, Options& options);
 void add_model(CLI::App& app, Options& options);
 void add_data(CLI::App& app, Options& options, bool with_params);
 void add_vectors(CLI::App& app, Options& options);
 void add_solver(CLI::App& app, Options& options);
+void add_curvature(CLI::App& app, Options& options);
+void add_adam(CLI::App& app, Options& options);
 void add_tests(CLI::App& app, Options& options);
 /// --out: a file or a folder, as `what` says.
 void add_out(CLI::App& app, Options& options, const std::string& what);

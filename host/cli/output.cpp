@@ -76,13 +76,28 @@ OutputFolder::~OutputFolder() {
 
 void check_writable(const std::filesystem::path& path) { const io::AtomicFile probe(path); }
 
+template <class T, class Value>
+void write_values(const std::filesystem::path& path, const std::vector<Index>& shape,
+                  const std::vector<Value>& values) {
+  const std::vector<T> rounded(values.begin(), values.end());
+  for (std::size_t i = 0; i < rounded.size(); ++i)
+    if (!std::isfinite(rounded[i]))
+      throw NotCertified(path.filename().string() + ": element " + std::to_string(i) + " is " +
+                         number_text(static_cast<double>(values[i])) + ", beyond " +
+                         (sizeof(T) == 4 ? "float32" : "float64") +
+                         "; the data, the weights, the parameters or --l2 are too large (nothing was written)");
+  io::write_npy(path, shape, std::span<const T>(rounded));
+}
+template void write_values<float>(const std::filesystem::path&, const std::vector<Index>&, const std::vector<double>&);
+template void write_values<double>(const std::filesystem::path&, const std::vector<Index>&, const std::vector<double>&);
+
 template <class T>
 void write_array(const Options& options, io::Manifest& manifest, const std::vector<Index>& shape,
-                 std::span<const T> values) {
-  io::write_npy(options.out, shape, values);
+                 const std::vector<T>& values) {
+  write_values<T>(options.out, shape, values);
   manifest.write(io::manifest_beside(options.out));
 }
-template void write_array(const Options&, io::Manifest&, const std::vector<Index>&, std::span<const float>);
-template void write_array(const Options&, io::Manifest&, const std::vector<Index>&, std::span<const double>);
+template void write_array(const Options&, io::Manifest&, const std::vector<Index>&, const std::vector<float>&);
+template void write_array(const Options&, io::Manifest&, const std::vector<Index>&, const std::vector<double>&);
 
 }  // namespace clout::cli

@@ -3,7 +3,9 @@
 
 #include <clout/engine/solve_report.hpp>
 #include <clout/host/cli/options.hpp>
+#include <clout/host/io/journal.hpp>
 #include <clout/host/io/manifest.hpp>
+#include <clout/kernels/error.hpp>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <span>
@@ -37,13 +39,28 @@ class OutputFolder {
   bool made_here_ = false;
 };
 
+/// A journal in which no block stands is no work to go on with: it goes away with whatever ended the run.
+struct EmptyJournal {
+  io::Journal& journal;
+  ~EmptyJournal() {
+    try {
+      if (journal.completed().empty()) journal.finish();
+    } catch (const Error&) {  // then it stays, and the next run says so
+    }
+  }
+};
+
 /// Checks early, before anything is computed, that `path` can be written later.
 void check_writable(const std::filesystem::path& path);
 
-/// Writes an array file and its manifest.
+/// Writes `values`, rounded to T, as an array file. Throws NotCertified, naming the first place, where one is not finite.
+template <class T, class Value>
+void write_values(const std::filesystem::path& path, const std::vector<Index>& shape, const std::vector<Value>& values);
+
+/// Writes an array file and its manifest; not finite: as write_values.
 template <class T>
 void write_array(const Options& options, io::Manifest& manifest, const std::vector<Index>& shape,
-                 std::span<const T> values);
+                 const std::vector<T>& values);
 
 /// %.{digits}g
 std::string number_text(double value, int digits = 6);

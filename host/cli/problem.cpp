@@ -76,11 +76,13 @@ io::Manifest make_manifest(const Options& options, const std::vector<std::string
 
 Problem::Problem(const Options& options, const std::vector<std::string>& command_line)
     : options_(options),
+      model_(options),
       device_(open_device(options)),
       manifest_(make_manifest(options, command_line, *device_)),
       progress_(options.quiet && !options.progress ? std::optional(false) : options.progress) {
   examples_ = read_examples(options.x, "x", options.y, "y");
   input_shape_ = examples_.shape;
+  model_.expect_examples(input_shape_, options.x);
   data_ = std::make_unique<Dataset<double>>(to_dataset(examples_, {}, options.x));
   if (!options.weights.empty()) {
     std::vector<Index> shape;
@@ -120,10 +122,11 @@ Problem::Examples Problem::read_examples(const std::string& x, const std::string
   if (static_cast<Index>(labels.size()) != examples.shape[0])
     throw InvalidInput(y + ": " + elements(static_cast<Index>(labels.size()), "labels") + " for " +
                        elements(examples.shape[0], "examples") + " in " + x + "; expected as many");
+  const Index classes = model_.classes();
   for (std::size_t i = 0; i < labels.size(); ++i) {
-    if (labels[i] < 0 || labels[i] >= options_.classes)
+    if (labels[i] < 0 || labels[i] >= classes)
       throw InvalidInput(y + ": label " + std::to_string(labels[i]) + " at [" + std::to_string(i) + "]; expected 0 to " +
-                         std::to_string(options_.classes - 1) + " (--classes " + std::to_string(options_.classes) + ")");
+                         std::to_string(classes - 1) + " (" + std::to_string(classes) + " classes)");
     examples.labels.push_back(static_cast<std::int32_t>(labels[i]));
   }
   return examples;
@@ -143,18 +146,18 @@ Dataset<double> Problem::to_dataset(const Examples& examples, std::span<const In
   return naming(name, [&] {
     if (examples.x.holds<std::uint8_t>()) {
       const auto all = examples.x.values<std::uint8_t>();
-      if (rows.empty()) return Dataset<double>::from_bytes(*device_, all, labels, d, options_.classes);
-      return Dataset<double>::from_bytes(*device_, chosen(all), labels, d, options_.classes);
+      if (rows.empty()) return Dataset<double>::from_bytes(*device_, all, labels, d, model_.classes());
+      return Dataset<double>::from_bytes(*device_, chosen(all), labels, d, model_.classes());
     }
     if (examples.x.holds<double>()) {
       const auto all = examples.x.values<double>();
-      if (rows.empty()) return Dataset<double>::from_values(*device_, all, labels, d, options_.classes);
-      return Dataset<double>::from_values(*device_, chosen(all), labels, d, options_.classes);
+      if (rows.empty()) return Dataset<double>::from_values(*device_, all, labels, d, model_.classes());
+      return Dataset<double>::from_values(*device_, chosen(all), labels, d, model_.classes());
     }
     const auto narrow = examples.x.values<float>();
     const std::vector<double> all(narrow.begin(), narrow.end());
     return Dataset<double>::from_values(*device_, rows.empty() ? all : chosen(std::span<const double>(all)), labels, d,
-                                        options_.classes);
+                                        model_.classes());
   });
 }
 
@@ -164,9 +167,7 @@ void Problem::load_parameters() {
   add_input(options_.params);
   if (shape.size() != 1 || shape[0] != parameters())
     throw InvalidInput(options_.params + ": shape " + io::shape_text(shape) + "; expected [" +
-                       std::to_string(parameters()) + "]: weight [" + std::to_string(data_->classes()) + "][" +
-                       std::to_string(data_->features()) + "]" +
-                       (options_.bias ? ", then bias [" + std::to_string(data_->classes()) + "]" : ", no bias"));
+                       std::to_string(parameters()) + "]: " + model_.layout_text());
   set_parameters(std::move(theta));
 }
 
@@ -180,19 +181,25 @@ void Problem::set_parameters(std::vector<double> theta) {
   }
 }
 
+template <class T>
+std::unique_ptr<Objective<T>> Problem::make_objective() const {
+  const Curvature curvature = options_.curvature == "ggn" ? Curvature::gauss_newton : Curvature::hessian;
+  return model_.objective(data_->as<T>(), options_.l2, curvature);
+}
+
 template <>
-LogisticRegression<double>& Problem::objective<double>() {
+Objective<double>& Problem::objective<double>() {
   if (!exact_) {
-    exact_ = std::make_unique<LogisticRegression<double>>(*data_, options_.bias, options_.l2);
+    exact_ = make_objective<double>();
     if (!theta_.empty()) set_parameters(theta_);
   }
   return *exact_;
 }
 
 template <>
-LogisticRegression<float>& Problem::objective<float>() {
+Objective<float>& Problem::objective<float>() {
   if (!single_) {
-    single_ = std::make_unique<LogisticRegression<float>>(data_->as<float>(), options_.bias, options_.l2);
+    single_ = make_objective<float>();
     if (!theta_.empty()) set_parameters(theta_);
   }
   return *single_;
@@ -220,8 +227,8 @@ Problem::Tests Problem::load_tests() {
       throw InvalidInput("--test-index " + std::to_string(row) + " is out of range; expected 0 to " +
                          std::to_string(examples.shape[0] - 1));
   // No regulariser on the test side (math.md, Conventions).
-  tests.objective = std::make_unique<LogisticRegression<double>>(
-      to_dataset(examples, tests.rows, options_.test_x.empty() ? options_.x : options_.test_x), options_.bias, 0.0);
+  tests.objective =
+      model_.objective(to_dataset(examples, tests.rows, options_.test_x.empty() ? options_.x : options_.test_x), 0.0);
   const Buffer<double> theta(*device_, std::span<const double>(theta_));
   tests.objective->set_parameters(theta.view(1, parameters()));
   return tests;

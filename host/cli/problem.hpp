@@ -1,11 +1,11 @@
 #pragma once
 // What a verb works on: device, data, model at θ, read and checked from the files that the options name.
 
+#include <clout/host/cli/model.hpp>
 #include <clout/host/cli/options.hpp>
 #include <clout/host/io/manifest.hpp>
 #include <clout/host/io/npy.hpp>
 #include <clout/host/progress.hpp>
-#include <clout/models/logistic_regression.hpp>
 #include <memory>
 
 namespace clout::cli {
@@ -34,18 +34,19 @@ class Problem {
   const Dataset<double>& data() const { return *data_; }
   /// Shape of x as given, with a channel added to [n][H][W].
   const std::vector<Index>& input_shape() const { return input_shape_; }
-  Index parameters() const { return LinearShape{data_->features(), data_->classes(), options_.bias}.parameters(); }
+  const Model& model() const { return model_; }
+  Index parameters() const { return model_.parameters(); }
 
   void set_parameters(std::vector<double> theta);
   const std::vector<double>& theta() const { return theta_; }
 
   /// The objective in precision T at θ; made when first asked for.
   template <class T>
-  LogisticRegression<T>& objective();
+  Objective<T>& objective();
 
   /// Rows of the test data that the options choose, as a data set of their own, with the rows' numbers.
   struct Tests {
-    std::unique_ptr<LogisticRegression<double>> objective;
+    std::unique_ptr<Objective<double>> objective;
     std::vector<Index> rows;
   };
   Tests load_tests();
@@ -66,7 +67,11 @@ class Problem {
   void add_input(const std::string& path);
   void load_parameters();
 
+  template <class T>
+  std::unique_ptr<Objective<T>> make_objective() const;
+
   Options options_;
+  Model model_;
   std::unique_ptr<Device> device_;
   io::Manifest manifest_;
   ProgressBar progress_;
@@ -74,8 +79,8 @@ class Problem {
   Examples examples_;
   std::unique_ptr<Dataset<double>> data_;
   std::vector<double> theta_;
-  std::unique_ptr<LogisticRegression<double>> exact_;
-  std::unique_ptr<LogisticRegression<float>> single_;
+  std::unique_ptr<Objective<double>> exact_;
+  std::unique_ptr<Objective<float>> single_;
 };
 
 /// The manifest's facts about this machine and build.

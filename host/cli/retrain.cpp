@@ -1,73 +1,24 @@
 #include <algorithm>
 #include <clout/engine/influence.hpp>
 #include <clout/host/cli/output.hpp>
+#include <clout/host/cli/removed_sets.hpp>
 #include <clout/host/cli/retrain.hpp>
+#include <clout/host/cli/retrain_network.hpp>
 #include <clout/host/cli/solvers.hpp>
 #include <clout/host/io/atomic_file.hpp>
-#include <clout/host/io/sha256.hpp>
 #include <clout/host/logistic_retrain.hpp>
 #include <clout/host/statistics.hpp>
-#include <fstream>
 #include <numeric>
 
 namespace clout::cli {
 namespace {
 
 using Facts = nlohmann::ordered_json;
-using Groups = std::vector<std::vector<Index>>;
 
-// Above this many pairs loo.csv gives way to arrays (cli.md).
-constexpr Index kMostCsvPairs = 1'000'000;
 // θ̂ whose gradient is larger than this is no minimum, and influence leaves that out.
 constexpr double kStationary = 1e-6;
-
-Groups groups_from_json(const std::string& path) {
-  std::ifstream file(path);
-  if (!file) throw InvalidInput(path + ": cannot be read; expected a JSON list of lists of training indices");
-  try {
-    return nlohmann::json::parse(file).get<Groups>();
-  } catch (const nlohmann::json::exception& error) {
-    throw InvalidInput(path + ": " + error.what() + "; expected a JSON list of lists of training indices");
-  }
-}
-
-/// Throws InvalidInput, beginning with `source`, where a set cannot be left out of `data`.
-void check_group(const std::string& source, const std::vector<Index>& group, const Dataset<double>& data) {
-  if (group.empty()) throw InvalidInput(source + ": has an empty set; expected at least one index in each");
-  for (const Index i : group)
-    if (i < 0 || i >= data.examples())
-      throw InvalidInput(source + ": index " + std::to_string(i) + " is out of range; expected 0 to " +
-                         std::to_string(data.examples() - 1));
-  std::vector<Index> sorted(group);
-  std::sort(sorted.begin(), sorted.end());
-  const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
-  if (twice != sorted.end())
-    throw InvalidInput(source + ": index " + std::to_string(*twice) + " stands twice in one set; expected each once");
-  double weight = 0;
-  for (const Index i : group) weight += data.weight(i);
-  if (!(weight < data.total_weight()))
-    throw InvalidInput(source + ": a set of " + std::to_string(group.size()) +
-                       " examples has all the weight there is; something must stay");
-}
-
-/// The sets of rows that the options name.
-Groups requested_groups(const Options& o, const Dataset<double>& data) {
-  const Index n = data.examples();
-  Groups groups;
-  std::string source = o.all ? "--all" : o.groups.empty() ? o.indices : o.groups;
-  if (source.empty())
-    throw InvalidInput("retrain: nothing to leave out is named; expected --indices, --all or --groups");
-  if (o.all) {
-    for (Index i = 0; i < n; ++i) groups.push_back({i});
-  } else if (!o.groups.empty()) {
-    groups = groups_from_json(o.groups);
-  } else {
-    for (const Index i : read_integers(o.indices, "indices")) groups.push_back({i});
-  }
-  if (groups.empty()) throw InvalidInput(source + ": is empty; expected at least one index");
-  for (const auto& group : groups) check_group(source, group, data);
-  return groups;
-}
+// Actual changes known no better than to this part of the largest of them are worth a warning.
+constexpr double kCoarse = 0.01;
 
 /// Everything that changes the retrained models' bits.
 std::string fingerprint(const Options& o, const io::Manifest& manifest, const DeviceInfo& device, Index block) {
@@ -86,62 +37,30 @@ std::string fingerprint(const Options& o, const io::Manifest& manifest, const De
   return facts.dump();
 }
 
-/// Predicted change of each test loss for each set: [groups][tests]. Sums of the members' scores.
-template <class T>
-std::vector<double> predictions(Influence<T>& influence, const Groups& groups, Index tests, Index n,
-                                const Options& options, const Progress& progress) {
-  std::vector<double> predicted(groups.size() * static_cast<std::size_t>(tests));
-  constexpr Index kBlock = 32;
-  for (Index first = 0; first < tests; first += kBlock) {
-    std::vector<Index> rows;
-    for (Index t = first; t < std::min(tests, first + kBlock); ++t) rows.push_back(t);
-    const auto scores = influence.scores(rows);
-    settle(options, scores.report);
-    for (std::size_t g = 0; g < groups.size(); ++g)
-      for (std::size_t t = 0; t < rows.size(); ++t) {
-        double sum = 0;
-        for (const Index i : groups[g])
-          sum += scores.values[t * static_cast<std::size_t>(n) + static_cast<std::size_t>(i)];
-        predicted[g * static_cast<std::size_t>(tests) + static_cast<std::size_t>(first) + t] = sum;
-      }
-    if (progress) progress("predict", static_cast<double>(first + kBlock), static_cast<double>(tests));
-  }
-  return predicted;
-}
-
 std::string loo_csv(const Groups& groups, bool by_group, const std::vector<std::int32_t>& labels,
                     std::span<const Index> tests, const std::vector<RetrainedModel>& models,
-                    const std::vector<double>& predicted) {
-  std::string text = by_group ? "rank,group,size,test_index,predicted,actual,gradient_norm,iterations\n"
-                              : "rank,train_index,label,test_index,predicted,actual,gradient_norm,iterations\n";
+                    const std::vector<double>& predicted, const std::vector<double>& norms) {
+  std::string text = "rank," + names_header(by_group) + ",test_index,predicted,actual,gradient_norm,iterations,actual_error\n";
   for (std::size_t g = 0; g < groups.size(); ++g)
     for (std::size_t t = 0; t < tests.size(); ++t) {
-      const auto who = by_group ? std::to_string(g) + "," + std::to_string(groups[g].size())
-                                : std::to_string(groups[g][0]) + "," +
-                                      std::to_string(labels[static_cast<std::size_t>(groups[g][0])]);
+      const std::string who = name_of(groups, g, by_group, labels);
       text += std::to_string(g + 1) + "," + who + "," + std::to_string(tests[t]) + "," +
               number_text(predicted[g * tests.size() + t], 17) + "," + number_text(models[g].loss_change[t], 17) + "," +
-              number_text(models[g].gradient_norm, 6) + "," + std::to_string(models[g].iterations) + "\n";
+              number_text(models[g].gradient_norm, 6) + "," + std::to_string(models[g].iterations) + "," +
+              number_text(norms[t] * models[g].gradient_norm, 3) + "\n";
     }
   return text;
 }
-
-/// A journal in which no block stands is no work to go on with: it goes away with whatever ended the run.
-struct EmptyJournal {
-  io::Journal& journal;
-  ~EmptyJournal() {
-    try {
-      if (journal.completed().empty()) journal.finish();
-    } catch (const Error&) {  // then it stays, and the next run says so
-    }
-  }
-};
 
 }  // namespace
 
 template <class T>
 void run_retrain(const Invocation& call) {
+  if (call.options.model == "convnet") return retrain_network<T>(call);
   const Options& o = call.options;
+  if (o.damping != 0)
+    throw InvalidInput("--damping " + number_text(o.damping) + ": is of --model convnet; retrained fits are exact, and "
+                       "predictions for them undamped");
   const OutputFolder folder(o);
   Problem problem(o, call.command_line);
   Problem::Tests tests = problem.load_tests();
@@ -150,7 +69,7 @@ void run_retrain(const Invocation& call) {
   for (const std::string& path : {o.indices, o.groups})
     if (!path.empty()) problem.manifest().add_input(path);
 
-  LogisticRegression<double>& exact = problem.objective<double>();
+  Objective<double>& exact = problem.objective<double>();
   Buffer<double> gradient(problem.device(), p);
   exact.gradient(gradient.view(1, p));
   const double start_norm = row_norms<double>(problem.device(), gradient.view(1, p))[0];
@@ -158,6 +77,7 @@ void run_retrain(const Invocation& call) {
     warn(o.params + ": gradient norm " + number_text(start_norm, 3) +
          " is not that of a minimum; predictions leave that out (clout train fits)");
 
+  require_minima(exact, groups);
   LeaveOneOutOptions options{.tolerance = o.tolerance};
   io::Journal journal = io::Journal::open(
       folder / "retrain.journal", fingerprint(o, problem.manifest(), problem.device().info(), options.block), o.resume);
@@ -165,7 +85,8 @@ void run_retrain(const Invocation& call) {
   const auto factor = make_factor<T>(problem, 0.0);
   const auto solver = make_direct_solver<T>(factor, exact, 0.0, 1e-10, problem.progress());
   Influence<T> influence(problem.objective<T>(), *tests.objective, *solver, problem.theta());
-  const std::vector<double> predicted = predictions(influence, groups, m, n, o, problem.progress());
+  std::vector<double> norms;
+  const std::vector<double> predicted = predictions(influence, groups, m, n, norms, o, problem.progress());
 
   LeaveOneOut<T> leave_one_out(exact, problem.objective<T>(), *tests.objective, *factor, problem.theta(),
                                logistic_retrain<T>(problem.data(), o.bias, o.l2, o.tolerance), options);
@@ -176,7 +97,8 @@ void run_retrain(const Invocation& call) {
     worst = std::isnan(model.gradient_norm) ? model.gradient_norm : std::max(worst, model.gradient_norm);
   if (!(worst <= o.tolerance)) {
     const std::string line = "retrain: a retrained model's gradient norm is " + number_text(worst, 3) + ", tolerance " +
-                             number_text(o.tolerance, 3) + ": raise --tolerance, or use --precision double";
+                             number_text(o.tolerance, 3) + ": raise --tolerance" +
+                             (o.is_single() ? ", or use --precision double" : "");
     if (!o.allow_uncertified) throw NotCertified(line + " (no results were written; --allow-uncertified would)");
     warn("not certified: " + line);
   }
@@ -184,24 +106,23 @@ void run_retrain(const Invocation& call) {
   for (const RetrainedModel& model : models)
     actual.insert(actual.end(), model.loss_change.begin(), model.loss_change.end());
   const Index count = static_cast<Index>(groups.size());
-  if (count * m <= kMostCsvPairs) {
+  if (!write_pairs(folder, {count, m}, predicted, actual))
     io::write_file(folder / "loo.csv",
-                   loo_csv(groups, !o.groups.empty(), problem.data().host_labels(), tests.rows, models, predicted));
-  } else {
-    io::write_npy(folder / "actual.npy", {count, m}, std::span<const double>(actual));
-    io::write_npy(folder / "predicted.npy", {count, m}, std::span<const double>(predicted));
-  }
+                   loo_csv(groups, !o.groups.empty(), problem.data().host_labels(), tests.rows, models, predicted, norms));
+  // To first order a gradient that is left, g, is off by s_t·g in test loss t, at most ‖s_t‖‖g‖.
+  const double error = worst * *std::max_element(norms.begin(), norms.end());
+  double largest = 0;
+  for (const double change : actual) largest = std::max(largest, std::abs(change));
+  if (error > kCoarse * largest)
+    warn("retrain: the actual changes (up to " + number_text(largest, 3) + ") are certain to " + number_text(error, 3) +
+         " only, at a gradient norm of " + number_text(worst, 3) + ": lower --tolerance or raise --l2");
   Facts facts{{"models", count},
               {"test_examples", m},
               {"max_gradient_norm", worst},
+              {"max_actual_error", error},
               {"tolerance", o.tolerance},
               {"start_gradient_norm", start_norm}};
-  if (count * m > 1) {
-    const Agreement agree = agreement(predicted, actual);
-    facts["pearson"] = agree.pearson;
-    facts["spearman"] = agree.spearman;
-    facts["slope"] = agree.slope;
-  }
+  add_agreement(facts, predicted, actual);
   io::write_file(folder / "summary.json", facts.dump(2) + "\n");
   problem.manifest().write(folder / "manifest.json");
   journal.finish();

@@ -72,6 +72,8 @@ template <class T>
 void add_regularizer(Device&, const AddRegularizer<T>&);
 template <class T>
 void add_diagonal(Device&, const AddDiagonal<T>&);
+template <class T>
+void adam_step(Device&, const AdamStep<T>&);
 
 template <class T>
 void cg_start(Device&, const ConjugateGradientState<T>&);

@@ -36,6 +36,7 @@ const KernelTable<T>& table() {
       .from_double = from_double<T>,
       .add_regularizer = add_regularizer<T>,
       .add_diagonal = add_diagonal<T>,
+      .adam_step = adam_step<T>,
       .cg_start = cg_start<T>,
       .cg_advance = cg_advance<T>,
       .cg_direct = cg_direct<T>,

@@ -57,6 +57,13 @@ __device__ __forceinline__ int thread_in_block() {
 __device__ __forceinline__ int lane_in_warp() { return thread_in_block() % kWarpSize; }
 __device__ __forceinline__ int warp_in_block() { return thread_in_block() / kWarpSize; }
 
+/// The same value, of which the compiler knows nothing: what is computed from it stays where it stands. Without this,
+/// the addresses of all phases of a long kernel are computed ahead of its loops and fill the registers.
+__device__ __forceinline__ int opaque(int value) {
+  asm volatile("" : "+r"(value));
+  return value;
+}
+
 /// Sum over the 32 lanes of a warp, the same bits in every lane: a fixed tree, and a + b is b + a to the bit.
 template <class T>
 __device__ __forceinline__ T warp_sum(T value, CallSite where = CallSite::current()) {

@@ -25,6 +25,34 @@ void softmax_hessian(Device&, const SoftmaxHessian<T>&);
 template <class T>
 std::size_t softmax_hessian_scratch(const Device&, const SoftmaxHessian<T>&);
 template <class T>
+void network_forward(Device&, const NetworkForward<T>&);
+template <class T>
+std::size_t network_forward_scratch(const Device&, const NetworkForward<T>&);
+template <class T>
+void network_gradient(Device&, const NetworkGradient<T>&);
+template <class T>
+std::size_t network_gradient_scratch(const Device&, const NetworkGradient<T>&);
+template <class T>
+void network_hessian_product(Device&, const NetworkHessianProduct<T>&);
+template <class T>
+std::size_t network_hessian_product_scratch(const Device&, const NetworkHessianProduct<T>&);
+template <class T>
+void network_loss_tangents(Device&, const NetworkLossTangents<T>&);
+template <class T>
+std::size_t network_loss_tangents_scratch(const Device&, const NetworkLossTangents<T>&);
+template <class T>
+void network_example_gradients(Device&, const NetworkExampleGradients<T>&);
+template <class T>
+std::size_t network_example_gradients_scratch(const Device&, const NetworkExampleGradients<T>&);
+template <class T>
+void network_input_gradients(Device&, const NetworkInputGradients<T>&);
+template <class T>
+std::size_t network_input_gradients_scratch(const Device&, const NetworkInputGradients<T>&);
+template <class T>
+void network_hessian(Device&, const NetworkHessian<T>&);
+template <class T>
+std::size_t network_hessian_scratch(const Device&, const NetworkHessian<T>&);
+template <class T>
 void combine(Device&, const Combine<T>&);
 template <class T>
 void vector_dots(Device&, const VectorDots<T>&);
@@ -36,6 +64,8 @@ template <class T>
 void add_regularizer(Device&, const AddRegularizer<T>&);
 template <class T>
 void add_diagonal(Device&, const AddDiagonal<T>&);
+template <class T>
+void adam_step(Device&, const AdamStep<T>&);
 template <class T>
 void cg_start(Device&, const ConjugateGradientState<T>&);
 template <class T>
@@ -61,12 +91,27 @@ const KernelTable<T>& kernel_table() {
       .linear_sweep_scratch = linear_sweep_scratch<T>,
       .softmax_hessian = softmax_hessian<T>,
       .softmax_hessian_scratch = softmax_hessian_scratch<T>,
+      .network_forward = network_forward<T>,
+      .network_forward_scratch = network_forward_scratch<T>,
+      .network_gradient = network_gradient<T>,
+      .network_gradient_scratch = network_gradient_scratch<T>,
+      .network_hessian_product = network_hessian_product<T>,
+      .network_hessian_product_scratch = network_hessian_product_scratch<T>,
+      .network_loss_tangents = network_loss_tangents<T>,
+      .network_loss_tangents_scratch = network_loss_tangents_scratch<T>,
+      .network_example_gradients = network_example_gradients<T>,
+      .network_example_gradients_scratch = network_example_gradients_scratch<T>,
+      .network_input_gradients = network_input_gradients<T>,
+      .network_input_gradients_scratch = network_input_gradients_scratch<T>,
+      .network_hessian = network_hessian<T>,
+      .network_hessian_scratch = network_hessian_scratch<T>,
       .combine = combine<T>,
       .vector_dots = vector_dots<T>,
       .to_double = to_double<T>,
       .from_double = from_double<T>,
       .add_regularizer = add_regularizer<T>,
       .add_diagonal = add_diagonal<T>,
+      .adam_step = adam_step<T>,
       .cg_start = cg_start<T>,
       .cg_advance = cg_advance<T>,
       .cg_direct = cg_direct<T>,

@@ -45,11 +45,11 @@ void from_double(Device& device, const FromDouble<T>& op) {
   launch(on_cuda(device), over_matrix(op.to.rows, op.to.columns), convert_kernel<double, T>, op.from, op.to);
 }
 
-// y ← y + (l2 + damping) x on weights, y + damping x on biases.  2 flops and 3 sizeof(T) bytes per element.
+// y ← y + (l2 + damping) x where the regulariser acts, y + damping x elsewhere.  2 flops and 3 sizeof(T) bytes per element.
 template <class T>
 __global__ void __launch_bounds__(kThreads) add_regularizer_kernel(AddRegularizer<T> op) {
   for_each_element(op.y.rows, op.y.columns, [&](Index j, Index i) {
-    const double factor = op.damping + (i < op.shape.weights() ? op.l2 : 0);
+    const double factor = op.damping + (op.regularized.contains(i) ? op.l2 : 0);
     op.y(j, i) = static_cast<T>(std::fma(factor, static_cast<double>(op.x(j, i)), static_cast<double>(op.y(j, i))));
   });
 }
@@ -59,11 +59,11 @@ void add_regularizer(Device& device, const AddRegularizer<T>& op) {
   launch(on_cuda(device), over_matrix(op.y.rows, op.y.columns), add_regularizer_kernel<T>, op);
 }
 
-// The same for H itself: H_ii ← H_ii + l2 (weights) + damping.
+// The same for H itself: H_ii ← H_ii + l2 (where the regulariser acts) + damping.
 template <class T>
 __global__ void __launch_bounds__(kThreads) add_diagonal_kernel(AddDiagonal<T> op) {
   for_each_element(1, op.matrix.rows, [&](Index, Index i) {
-    const double added = op.damping + (i < op.shape.weights() ? op.l2 : 0);
+    const double added = op.damping + (op.regularized.contains(i) ? op.l2 : 0);
     op.matrix(i, i) = static_cast<T>(static_cast<double>(op.matrix(i, i)) + added);
   });
 }
@@ -71,6 +71,26 @@ __global__ void __launch_bounds__(kThreads) add_diagonal_kernel(AddDiagonal<T> o
 template <class T>
 void add_diagonal(Device& device, const AddDiagonal<T>& op) {
   launch(on_cuda(device), over_matrix(1, op.matrix.rows), add_diagonal_kernel<T>, op);
+}
+
+// One Adam step, in T throughout.  14 flops and 7 sizeof(T) bytes per parameter.
+template <class T>
+__global__ void __launch_bounds__(kThreads) adam_step_kernel(AdamStep<T> op) {
+  const T step = static_cast<T>(*op.step_size);
+  for_each_element(op.parameters.rows, op.parameters.columns, [&](Index j, Index i) {
+    const T l2 = static_cast<T>(op.regularized.contains(i) ? op.l2 : 0);
+    const T g = std::fma(l2, op.parameters(j, i), op.gradients(j, i));
+    const T m = std::fma(static_cast<T>(op.beta1), op.first_moments(j, i), static_cast<T>(1 - op.beta1) * g);
+    const T u = std::fma(static_cast<T>(op.beta2), op.second_moments(j, i), static_cast<T>(1 - op.beta2) * g * g);
+    op.first_moments(j, i) = m;
+    op.second_moments(j, i) = u;
+    op.parameters(j, i) -= step * m / (std::sqrt(u) + static_cast<T>(op.epsilon));
+  });
+}
+
+template <class T>
+void adam_step(Device& device, const AdamStep<T>& op) {
+  launch(on_cuda(device), over_matrix(op.parameters.rows, op.parameters.columns), adam_step_kernel<T>, op);
 }
 
 // dots_j = x_j · y_j: a block per vector, every thread over its stride of elements, then the block's tree.
@@ -101,6 +121,8 @@ template void add_regularizer(Device&, const AddRegularizer<float>&);
 template void add_regularizer(Device&, const AddRegularizer<double>&);
 template void add_diagonal(Device&, const AddDiagonal<float>&);
 template void add_diagonal(Device&, const AddDiagonal<double>&);
+template void adam_step(Device&, const AdamStep<float>&);
+template void adam_step(Device&, const AdamStep<double>&);
 template void vector_dots(Device&, const VectorDots<float>&);
 template void vector_dots(Device&, const VectorDots<double>&);
 

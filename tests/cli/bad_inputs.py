@@ -161,11 +161,48 @@ def check_tests_and_removals(bench):
     groups = lambda text: bench.raw("groups.json", text.encode())
     retrain("groups that are no JSON", "--groups", groups("[[1, 2"), parts=["groups.json"])
     retrain("groups of text", "--groups", groups('[["a"]]'), parts=["groups.json"])
+    retrain("a group of fractions", "--groups", groups("[[1.9]]"), parts=["1.9", "integers"])
+    retrain("a group of true", "--groups", groups("[[true]]"), parts=["integers"])
+    retrain("damping of an exact fit", "--indices", files.path("indices.npy"), "--damping", 0.1, parts=["--damping"])
     retrain("an empty group", "--groups", groups("[[1], []]"), parts=["empty"])
     retrain("a group out of range", "--groups", groups("[[1, 99]]"), parts=["99"])
     retrain("an index twice in a group", "--groups", groups("[[1, 1]]"), parts=["twice"])
     retrain("a group of everything", "--groups", groups(json.dumps([list(range(24))])), parts=["something must stay"])
     retrain("missing groups", "--groups", files.path("none.json"), parts=["none.json"])
+
+
+def check_networks(bench):
+    """--model convnet: specifications, data and options that do not fit"""
+    files, save = bench.files, bench.files.save
+    spec = lambda name, text: bench.raw(name, text.encode())
+    layers = '{"input":[1,6,5],"layers":[%s{"mean_pool":{}},{"linear":{"out":3}}]}'
+    good = spec("net.json", layers % '{"conv":{"out":2,"kernel":3}},')
+    x = save("images", np.zeros((24, 1, 6, 5)))
+    net = lambda verb, given, *more, **changed: [
+        verb, "--model", "convnet", "--l2", "1e-3", "--spec", given, "--x", changed.get("x", x), "--y",
+        files.path("y.npy"), *more]
+    params = ["--params", save("net-params", np.zeros(29))]
+    refuse = lambda name, arguments, *parts, code=2, **more: bench.fails(name, code, arguments, *parts, **more)
+    refuse("no spec there", net("loss", files.path("none.json"), *params), "none.json")
+    refuse("images of another size", net("loss", good, *params, x=save("small", np.zeros((24, 1, 5, 5)))), "[1][6][5]")
+    refuse("params of another length", net("loss", good, "--params", save("net-28", np.zeros(28))), "[29]", "linear.bias")
+    refuse("kernel too large", net("loss", spec("large.json", layers % '{"conv":{"out":2,"kernel":6}},'), *params), "layer 1", "6x6")
+    refuse("bias", net("loss", good, *params, "--bias"), "--bias", "logistic")
+    refuse("classes of another network", net("loss", good, *params, "--classes", 4), "--classes 4")
+    refuse("steps of logistic", ["train", *files.options(fitted=False), "--steps", 5], "--steps", "convnet", out="fit")
+    train = lambda name, *more, parts=(): refuse(name, net("train", good, *more), *parts, out="fit")
+    train("batch larger than the data", "--batch", 25, parts=["25", "1 to 24"])
+    train("a rate of 0", "--batch", 5, "--learning-rate", 0, parts=["--learning-rate"])
+    train("a tolerance for Adam", "--batch", 5, "--tolerance", 1e-3, parts=["--tolerance", "logistic"])
+    refuse("moments of another network", net("retrain", good, *params, "--batch", 5, "--moments",
+           save("moments", np.zeros((2, 28))), "--indices", files.path("indices.npy"), "--test-index", 0), "[2][29]",
+           out="loo")
+    rng = np.random.default_rng(1)
+    curved = ["--params", save("curved", rng.standard_normal(29) * 2), "--vectors", save("net-v", np.eye(29)[:3])]
+    rough = save("rough", rng.standard_normal((24, 1, 6, 5)))
+    refuse("an indefinite Hessian", [*net("solve", good, *curved, x=rough)], "not positive definite", code=3)
+    refuse("an indefinite Hessian, direct", [*net("solve", good, *curved, "--solver", "direct", x=rough)],
+           "not positive definite", code=3)
 
 
 def check_usage(bench):
@@ -289,6 +326,59 @@ def check_certificates(bench):
                 warned=True)
 
 
+def check_minima(bench):
+    """Where there is no minimum, no gradient norm certifies a fit"""
+    absent = Files(bench.files.path("absent"), bias=True)
+    y = np.load(absent.path("y.npy"))
+    train = lambda name, files, *parts, **changed: bench.fails(
+        name, 3, ["train", *files.options(fitted=False, **changed), "--tolerance", 1e-6], *parts, out="fit")
+    train("bias and a class that is absent", absent, "class 1", y=absent.save("y-no-1", np.where(y == 1, 0, y)))
+    train("bias and a class of weight 0", absent, "class 1", weights=absent.save("w-no-1", np.where(y == 1, 0.0, 1)))
+    fit(bench.program, absent)
+    of_class_1 = json.dumps([[int(i) for i in np.flatnonzero(y == 1)]])
+    bench.fails("bias and a set that is a class", 3, ["retrain", *absent.options(), *absent.tests(), "--groups",
+                bench.raw("class.json", of_class_1.encode())], "set 0", "class 1", out="loo")
+    apart = Files(bench.files.path("apart"), l2=0)
+    x = np.eye(3)[np.load(apart.path("y.npy"))]
+    train("separable, no regulariser", apart, "run away", x=apart.save("x-apart", x))
+    one = Files(bench.files.path("one-apart"), n=40, l2=0, bias=True)  # class 2 alone can be told apart; two overlap
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(40, 3))
+        y = np.where(x[:, 1] > 0.7, 2, x[:, 0] + rng.normal(size=40) * 1.5 > 0)
+        for tolerance in (1e-8, 1e-10, 1e-11):
+            bench.fails(f"one class separable, seed {seed}", 3, ["train", *one.options(
+                fitted=False, x=one.save("x-one", x), y=one.save("y-one", y)), "--tolerance", tolerance], out="fit")
+
+
+def check_magnitudes(bench):
+    """What leaves the range of the numbers is refused, never written"""
+    files, save = bench.files, bench.files.save
+    x, n = np.load(files.path("x.npy")), 24
+    bench.fails("weights whose sum overflows", 2, ["loss", *files.options(weights=save("w-large", np.full(n, 1e308)))],
+                "w-large.npy", "sum")
+    for size in (1e-200, 1e200):
+        vectors = save("v-size", np.full((2, 9), size))
+        bench.fails(f"right-hand sides of {size}", 2, ["solve", *files.options(vectors=vectors)], "vector 0", "1e120")
+    large = files.options(x=save("x-large", np.where(x > 0, 1e308, -1e308)))
+    bench.fails("gradient beyond float64", 3, ["gradient", *large], "result.npy")
+    for l2, precision, part in ((1e308, "double", "float64"), (1e38, "single", "float32")):
+        steep = Files(bench.files.path(f"steep-{precision}"), l2=l2)
+        arguments = ["gradient", *steep.options(params=steep.save("p", np.full(9, 100.0))), "--precision", precision]
+        bench.fails(f"l2 {l2}, {precision}", 3, arguments, "result.npy", part)
+    written = {}
+    for name, weight in (("unit", 1.0), ("tiny", 2.0**-1000), ("huge", 2.0**1000)):  # powers of two: the same bits
+        for precision in ("double", "single"):
+            out = bench.files.path(f"g-{name}-{precision}.npy")
+            done = bench.program.run("gradient", *files.options(weights=save("w-" + name, np.full(n, weight))),
+                                     "--precision", precision, "--device", bench.program.device, "--out", out)
+            if bench.program.expect(done.returncode == 0, f"weights of {weight}, {precision}", done.stderr):
+                written[name, precision] = np.load(out).tobytes()
+    for (name, precision), content in written.items():
+        bench.program.expect(content == written["unit", precision], f"weights {name}, {precision}",
+                             "another gradient than with weights of 1")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clout", required=True, help="the program")
@@ -297,8 +387,8 @@ def main():
     program = Program(options.clout, options.device)
     with scratch() as folder:
         bench = Bench(program, Files(folder))
-        for check in (check_files, check_values, check_tests_and_removals, check_usage, check_devices, check_outputs,
-                      check_full_disk, check_certificates):
+        for check in (check_files, check_values, check_tests_and_removals, check_networks, check_usage, check_devices, check_outputs,
+                      check_full_disk, check_certificates, check_minima, check_magnitudes):
             check(bench)
     return program.summary()
 

@@ -297,7 +297,7 @@ def check_train(bench, tolerance=1e-10):
     return optimum
 
 
-COLUMNS = "rank,train_index,label,test_index,predicted,actual,gradient_norm,iterations".split(",")
+COLUMNS = "rank,train_index,label,test_index,predicted,actual,gradient_norm,iterations,actual_error".split(",")
 
 
 def check_retrain(bench, optimum, tolerance=1e-10):

@@ -97,6 +97,45 @@ TYPED_TEST(TrainingTest, SeparableDataWithoutARegulariserDoNotConvergeAndDoNotTh
   }
 }
 
+// A tolerance that is reached proves nothing there: the report says that the parameters run away.
+TYPED_TEST(TrainingTest, AMinimumAtInfinityIsNotAFit) {
+  CaseSizes sizes{12, 2, 2};
+  sizes.l2 = 0;
+  const LogisticCase c(sizes);
+  oracle::LogisticProblem problem = c.problem();
+  for (const bool separable : {true, false}) {
+    for (std::size_t i = 0; i < 12; ++i) {
+      problem.labels[i] = static_cast<int>(i % 2);
+      problem.x[2 * i] = (i % 2 ? 1 : -1) * (i < 2 && !separable ? -1 : 1);
+      problem.x[2 * i + 1] = static_cast<long double>(i) / 4;
+    }
+    const auto exact = c.make_model<double>(this->device(), problem);
+    for (const double tolerance : {1e-3, 1e-6, 1e-10, 1e-13}) {
+      std::vector<double> theta(4);
+      const TrainingReport report = train<double>(*exact, *exact, theta, {.tolerance = tolerance});
+      EXPECT_LE(report.gradient_norm, tolerance);
+      EXPECT_EQ(report.converged, !separable);
+      EXPECT_EQ(report.obstacle.empty(), !separable) << report.obstacle;
+    }
+  }
+}
+
+// Weight zero takes a class away: with a bias there is nothing to converge to, without one there is.
+TYPED_TEST(TrainingTest, AClassWithoutWeightIsAnObstacleToBiasesOnly) {
+  for (const bool bias : {false, true}) {
+    const LogisticCase c({9, 3, 3, bias});
+    oracle::LogisticProblem problem = c.problem();
+    problem.weights.assign(9, 1);
+    for (std::size_t i = 0; i < 9; ++i)
+      if (problem.labels[i] == 1) problem.weights[i] = 0;
+    const auto exact = c.make_model<double>(this->device(), problem);
+    std::vector<double> theta(c.parameters());
+    const TrainingReport report = train<double>(*exact, *exact, theta, {.tolerance = 1e-8});
+    EXPECT_EQ(report.converged, !bias);
+    EXPECT_EQ(report.obstacle.find("class 1") != std::string::npos, bias) << report.obstacle;
+  }
+}
+
 TYPED_TEST(TrainingTest, RefusesATolerancesThatIsNone) {
   const LogisticCase c({5, 2, 2});
   std::vector<double> theta(c.parameters());

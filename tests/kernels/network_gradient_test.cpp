@@ -38,6 +38,15 @@ TYPED_TEST(NetworkGradientTest, MeanWithExclusionsMatchesOracle) {
   }
 }
 
+// More examples of the paper's network than one partition holds.
+TYPED_TEST(NetworkGradientTest, ManyExamplesOfThePaper) {
+  if (kSmall) GTEST_SKIP() << "too large for simulated threads";
+  using T = typename TypeParam::Number;
+  auto problem = random_network_problem<T>({"paper, many", paper(), 51, 70, 2, true, true, true, false});
+  exclude_some(problem);
+  this->compare(problem, 0);
+}
+
 // Leave-one-out: every model its own example, of which the batch holds some twice and some not at all.
 TYPED_TEST(NetworkGradientTest, OneExclusionEach) {
   using T = typename TypeParam::Number;

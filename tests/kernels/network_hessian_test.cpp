@@ -67,6 +67,15 @@ TYPED_TEST(NetworkHessianTest, GaussNewtonMatchesOracle) {
   }
 }
 
+// More examples of the paper's network than one partition holds.
+TYPED_TEST(NetworkHessianTest, ManyExamplesOfThePaper) {
+  if (kSmall) GTEST_SKIP() << "too large for simulated threads";
+  using T = typename TypeParam::Number;
+  compare_network(this->device(),
+                  random_network_problem<T>({"paper, many", paper(), 31, 45, 1, true, true, true, false}),
+                  [](auto&& network) { return network.product(Curvature::hessian, 1 / 7.0); });
+}
+
 // Many tangents side by side, and the paper's number of them for a whole register or a part of one.
 TYPED_TEST(NetworkHessianTest, AnyNumberOfTangents) {
   using T = typename TypeParam::Number;
@@ -90,8 +99,6 @@ TYPED_TEST(NetworkHessianTest, ExplicitMatchesOracle) {
   all.push_back({"small paper", small_paper(), 4, 5, 1, true, true, true, true});
   for (NetworkOptions options : all) {
     options.k = 1;
-    options.n = std::min<Index>(options.n, 20);
-    options.m = std::min<Index>(options.m, options.gathered ? 23 : 20);
     // A pass per parameter: for small networks only on simulated threads, and once for the paper's.
     const Index parameters = shape_of(options.network).parameters();
     if (parameters > 500 && (kSmall || options.n == 1)) continue;

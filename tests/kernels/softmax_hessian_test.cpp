@@ -69,7 +69,7 @@ TYPED_TEST(SoftmaxHessianTest, MatchesDefinition) {
   unsigned seed = 1;
   for (const Shape& shape :
        {Shape{1, 1, 2, 1, false}, Shape{1, 13, 3, 1, true}, Shape{50, 13, 2, 1, true}, Shape{209, 9, 7, 1, true},
-        Shape{40, 5, 33, 1, false}, Shape{30, 40, 3, 1, true}, Shape{20, 33, 2, 1, false}})
+        Shape{40, 5, kSmall ? 7 : 33, 1, false}, Shape{30, 40, 3, 1, true}, Shape{20, 33, 2, 1, false}})
     for (const bool bytes : {true, false})
       this->compare(random_problem<T>(shape.scaled(), {bytes, seed % 2 == 0, false, 1}, seed++), T(0.25));
 }

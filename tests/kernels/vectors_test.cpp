@@ -99,6 +99,46 @@ TYPED_TEST(VectorsTest, ConversionsRoundToNearest) {
   }
 }
 
+// Each step as the formula says, from what the step before left: rounding of T in m, u and θ, a few operations each.
+TYPED_TEST(VectorsTest, AdamStepIsTheFormula) {
+  using T = typename TypeParam::Number;
+  constexpr Index kModels = 2;
+  for (const Index p : {Index{1}, Index{37}, Index{kSmall ? 600 : 20'000}}) {
+    ParameterRanges regularized;
+    regularized.add(0, p / 3);
+    regularized.add(p / 2, p);
+    std::mt19937 random(static_cast<unsigned>(p));
+    std::normal_distribution<double> normal;
+    const auto draw = [&](double size) {
+      std::vector<T> values(static_cast<std::size_t>(kModels * p));
+      for (T& value : values) value = static_cast<T>(size * normal(random));
+      return values;
+    };
+    const auto gradients = draw(1);
+    std::vector<T> m = draw(0.1), u = draw(0.1), theta = draw(1);
+    for (T& value : u) value = std::abs(value);
+    const auto gradient_memory = this->upload(gradients);
+    Guarded<T> m_memory(this->device(), m), u_memory(this->device(), u), theta_memory(this->device(), theta);
+    const auto size = this->upload(std::vector<double>{0.01});
+    AdamStep<T> op{.regularized = regularized, .l2 = 0.5, .step_size = size.data(),
+                   .gradients = gradient_memory.view(kModels, p), .first_moments = m_memory.view(kModels, p),
+                   .second_moments = u_memory.view(kModels, p), .parameters = theta_memory.view(kModels, p)};
+    this->kernels().adam_step(this->device(), op);
+    const auto new_m = m_memory.to_host(), new_u = u_memory.to_host(), new_theta = theta_memory.to_host();
+    for (std::size_t i = 0; i < theta.size(); ++i) {
+      const bool inside = regularized.contains(static_cast<Index>(i) % p);
+      const Bounded<T> g = Bounded<T>(gradients[i]) + Bounded<T>(T(inside ? 0.5 : 0)) * Bounded<T>(theta[i]);
+      const Bounded<T> first = Bounded<T>(T(0.9)) * Bounded<T>(m[i]) + Bounded<T>(T(1 - 0.9)) * g;
+      const Bounded<T> second = Bounded<T>(T(0.999)) * Bounded<T>(u[i]) + Bounded<T>(T(1 - 0.999)) * g * g;
+      ASSERT_TRUE(within(new_m[i], first)) << p << ", " << i;
+      ASSERT_TRUE(within(new_u[i], second)) << p << ", " << i;
+      const Bounded<T> root(static_cast<T>(std::sqrt(new_u[i])));
+      const Bounded<T> moved = Bounded<T>(theta[i]) - Bounded<T>(T(0.01)) * Bounded<T>(new_m[i]) / (root + Bounded<T>(T(1e-8)));
+      ASSERT_TRUE(within(new_theta[i], moved)) << p << ", " << i;
+    }
+  }
+}
+
 TYPED_TEST(VectorsTest, RegularizerSparesTheBias) {
   using T = typename TypeParam::Number;
   for (const bool bias : {false, true}) {
@@ -107,13 +147,13 @@ TYPED_TEST(VectorsTest, RegularizerSparesTheBias) {
     const auto x = this->integers(2 * p, 1), old = this->integers(2 * p, 2);
     const auto x_memory = this->upload(x);
     Guarded<T> y(this->device(), old);
-    this->kernels().add_regularizer(this->device(), {shape, 0.5, 0.25, x_memory.view(2, p), y.view(2, p)});
+    this->kernels().add_regularizer(this->device(), {shape.regularized(), 0.5, 0.25, x_memory.view(2, p), y.view(2, p)});
     const auto got = y.to_host();
     for (Index i = 0; i < 2 * p; ++i) ASSERT_EQ(got[i], old[i] + T(i % p < shape.weights() ? 0.75 : 0.25) * x[i]);
 
     const auto content = this->integers(p * p, 3);
     Guarded<T> matrix(this->device(), content);
-    this->kernels().add_diagonal(this->device(), {shape, 0.5, 0.25, matrix.view(p, p)});
+    this->kernels().add_diagonal(this->device(), {shape.regularized(), 0.5, 0.25, matrix.view(p, p)});
     const auto shifted = matrix.to_host();
     for (Index i = 0; i < p * p; ++i)
       ASSERT_EQ(shifted[i] - content[i], T(i / p != i % p ? 0 : i / p < shape.weights() ? 0.75 : 0.25));

@@ -1,0 +1,75 @@
+#pragma once
+// Training by Adam on minibatches, for k models side by side.
+
+#include <clout/engine/objective.hpp>
+#include <clout/engine/solver.hpp>
+
+namespace clout {
+
+/// In which order examples are walked through, fixed by (n, batch, seed) alone: consecutive slices of a permutation; where
+/// the next slice would run past the end, what is left is skipped and a new permutation begins. The first one is the
+/// data's own order (the published code's way). Any epoch's permutation can be asked for on its own.
+class BatchOrder {
+ public:
+  /// Throws InvalidInput unless 1 ≤ batch ≤ examples.
+  BatchOrder(Index examples, Index batch, std::uint64_t seed);
+  Index batch() const { return batch_; }
+  Index steps_per_epoch() const { return examples_ / batch_; }
+  std::vector<Index> epoch(Index number) const;
+
+ private:
+  Index examples_, batch_;
+  std::uint64_t seed_;
+};
+
+struct AdamOptions {
+  double learning_rate = 1e-4;
+  std::vector<Index> drops = {110'000, 220'000};  ///< steps from which on the rate is a tenth of what it was
+  Index batch = 500;
+  std::uint64_t seed = 0;  ///< of the order of the examples
+  double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
+
+  /// Of step t = 0, 1, …
+  double rate(Index step) const;
+};
+
+/// Where Adam stands: everything that the next step needs, beside data and options.
+template <class T>
+struct AdamState {
+  Index step = 0;                  ///< steps taken
+  std::vector<T> parameters;       ///< [k][p]
+  std::vector<T> first_moments;    ///< [k][p]
+  std::vector<T> second_moments;   ///< [k][p]
+};
+
+/// Adam (Kingma & Ba 2015) in TensorFlow's form for k models that see the same batches; model j leaves out the examples
+/// that are excluded for it, and its batch's mean is over the rest. Between epochs only the host is asked for anything:
+/// the next permutation. The same state, options and data give the same bits, in however many calls.
+template <class T>
+class Adam {
+ public:
+  /// Model after model, `state` holds k ≥ 1 of them; `exclusions` is device memory that outlives this.
+  Adam(Objective<T>& objective, const AdamOptions& options, const AdamState<T>& state, Exclusions exclusions = {});
+
+  /// Takes steps until `last` have been taken in all. Throws NotCertified where a parameter is not finite at the end.
+  void run_to(Index last, const Progress& progress = {});
+  AdamState<T> state() const;
+  Index models() const { return models_; }
+  /// θ_j, [k][p], of the device.
+  MatrixView<const T> parameters() const { return parameters_.view(models_, size_); }
+
+ private:
+  void run_epoch(Index epoch, Index last);
+
+  Objective<T>& objective_;
+  AdamOptions options_;
+  BatchOrder order_;
+  ParameterRanges regularized_;
+  Exclusions exclusions_;
+  Index size_, models_, step_;
+  Buffer<T> parameters_, first_moments_, second_moments_, gradients_;  // [k][p]
+  Buffer<Index> rows_;         // [n] the epoch's permutation
+  Buffer<double> step_sizes_;  // [steps per epoch]
+};
+
+}  // namespace clout

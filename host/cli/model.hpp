@@ -1,0 +1,39 @@
+#pragma once
+// The model that --model and the options beside it name.
+
+#include <clout/engine/objective.hpp>
+#include <clout/host/cli/options.hpp>
+#include <clout/kernels/network.hpp>
+#include <clout/kernels/network_operations.hpp>
+#include <clout/models/dataset.hpp>
+#include <memory>
+#include <variant>
+
+namespace clout::cli {
+
+class Model {
+ public:
+  /// Reads --spec where there is one. Throws InvalidInput where options are missing, or not this model's.
+  explicit Model(const Options& options);
+
+  bool is_logistic() const { return std::holds_alternative<LinearShape>(shape_); }
+  const NetworkShape& network() const { return std::get<NetworkShape>(shape_); }
+  Index classes() const;
+  Index parameters() const;
+  std::vector<ParameterBlock> layout() const;
+  /// "weight [10][784], no bias": what a parameter file is to hold.
+  std::string layout_text() const;
+
+  /// Takes the number of features from the data: `shape` is x's, [n][d] or [n][C][H][W]. Throws InvalidInput, beginning
+  /// with `source`, where they do not fit the model.
+  void expect_examples(const std::vector<Index>& shape, const std::string& source);
+
+  /// The model's objective on `data`, at zero parameters.
+  template <class T>
+  std::unique_ptr<Objective<T>> objective(Dataset<T> data, double l2, Curvature curvature = Curvature::hessian) const;
+
+ private:
+  std::variant<LinearShape, NetworkShape> shape_;
+};
+
+}  // namespace clout::cli

@@ -1,0 +1,90 @@
+#include <clout/host/cli/removed_sets.hpp>
+#include <clout/host/io/npy.hpp>
+#include <fstream>
+
+namespace clout::cli {
+namespace {
+
+// Above this many pairs loo.csv gives way to arrays (cli.md).
+constexpr Index kMostCsvPairs = 1'000'000;
+
+Groups groups_from_json(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) throw InvalidInput(path + ": cannot be read; expected a JSON list of lists of training indices");
+  try {
+    const nlohmann::json lists = nlohmann::json::parse(file);
+    for (const auto& list : lists)
+      for (const auto& index : list)
+        if (!index.is_number_integer())
+          throw InvalidInput(path + ": " + index.dump() + " is no index; expected integers in lists of training indices");
+    return lists.get<Groups>();
+  } catch (const nlohmann::json::exception& error) {
+    throw InvalidInput(path + ": " + error.what() + "; expected a JSON list of lists of training indices");
+  }
+}
+
+/// Throws InvalidInput, beginning with `source`, where a set cannot be left out of `data`.
+void check_group(const std::string& source, const std::vector<Index>& group, const Dataset<double>& data) {
+  if (group.empty()) throw InvalidInput(source + ": has an empty set; expected at least one index in each");
+  for (const Index i : group)
+    if (i < 0 || i >= data.examples())
+      throw InvalidInput(source + ": index " + std::to_string(i) + " is out of range; expected 0 to " +
+                         std::to_string(data.examples() - 1));
+  std::vector<Index> sorted(group);
+  std::sort(sorted.begin(), sorted.end());
+  const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
+  if (twice != sorted.end())
+    throw InvalidInput(source + ": index " + std::to_string(*twice) + " stands twice in one set; expected each once");
+  double weight = 0;
+  for (const Index i : group) weight += data.weight(i);
+  if (!(weight < data.total_weight()))
+    throw InvalidInput(source + ": a set of " + std::to_string(group.size()) +
+                       " examples has all the weight there is; something must stay");
+}
+
+}  // namespace
+
+Groups requested_groups(const Options& o, const Dataset<double>& data) {
+  const Index n = data.examples();
+  Groups groups;
+  std::string source = o.all ? "--all" : o.groups.empty() ? o.indices : o.groups;
+  if (source.empty())
+    throw InvalidInput("retrain: nothing to leave out is named; expected --indices, --all or --groups");
+  if (o.all) {
+    for (Index i = 0; i < n; ++i) groups.push_back({i});
+  } else if (!o.groups.empty()) {
+    groups = groups_from_json(o.groups);
+  } else {
+    for (const Index i : read_integers(o.indices, "indices")) groups.push_back({i});
+  }
+  if (groups.empty()) throw InvalidInput(source + ": is empty; expected at least one index");
+  for (const auto& group : groups) check_group(source, group, data);
+  return groups;
+}
+
+std::string names_header(bool by_group) { return by_group ? "group,size" : "train_index,label"; }
+
+std::string name_of(const Groups& groups, std::size_t group, bool by_group, const std::vector<std::int32_t>& labels) {
+  const std::vector<Index>& set = groups[group];
+  if (by_group) return std::to_string(group) + "," + std::to_string(set.size());
+  return std::to_string(set[0]) + "," + std::to_string(labels[static_cast<std::size_t>(set[0])]);
+}
+
+bool write_pairs(const OutputFolder& folder, const std::vector<Index>& shape, const std::vector<double>& predicted,
+                 const std::vector<double>& actual) {
+  if (shape[0] * shape[1] <= kMostCsvPairs) return false;
+  io::write_npy(folder / "actual.npy", shape, std::span<const double>(actual));
+  io::write_npy(folder / "predicted.npy", shape, std::span<const double>(predicted));
+  return true;
+}
+
+void add_agreement(nlohmann::ordered_json& facts, const std::vector<double>& predicted,
+                   const std::vector<double>& actual) {
+  if (actual.size() < 2) return;
+  const Agreement agree = agreement(predicted, actual);
+  facts["pearson"] = agree.pearson;
+  facts["spearman"] = agree.spearman;
+  facts["slope"] = agree.slope;
+}
+
+}  // namespace clout::cli

@@ -1,0 +1,53 @@
+#pragma once
+// The sets of training examples that `retrain` leaves out, what is predicted for them, and how both are written.
+
+#include <algorithm>
+#include <clout/engine/influence.hpp>
+#include <clout/host/cli/output.hpp>
+#include <clout/host/cli/problem.hpp>
+#include <clout/host/statistics.hpp>
+
+namespace clout::cli {
+
+using Groups = std::vector<std::vector<Index>>;
+
+/// The sets of rows that --indices, --all or --groups name. Throws InvalidInput where one cannot be left out of `data`.
+Groups requested_groups(const Options& options, const Dataset<double>& data);
+
+/// Predicted change of each test loss for each set, sums of the members' scores: [groups][tests]. `norms`: ‖s_t‖.
+template <class T>
+std::vector<double> predictions(Influence<T>& influence, const Groups& groups, Index tests, Index n,
+                                std::vector<double>& norms, const Options& options, const Progress& progress) {
+  std::vector<double> predicted(groups.size() * static_cast<std::size_t>(tests));
+  constexpr Index kBlock = 32;
+  for (Index first = 0; first < tests; first += kBlock) {
+    std::vector<Index> rows;
+    for (Index t = first; t < std::min(tests, first + kBlock); ++t) rows.push_back(t);
+    const auto scores = influence.scores(rows);
+    settle(options, scores.report);
+    norms.insert(norms.end(), scores.norms.begin(), scores.norms.end());
+    for (std::size_t g = 0; g < groups.size(); ++g)
+      for (std::size_t t = 0; t < rows.size(); ++t) {
+        double sum = 0;
+        for (const Index i : groups[g])
+          sum += scores.values[t * static_cast<std::size_t>(n) + static_cast<std::size_t>(i)];
+        predicted[g * static_cast<std::size_t>(tests) + static_cast<std::size_t>(first) + t] = sum;
+      }
+    if (progress) progress("predict", static_cast<double>(first + kBlock), static_cast<double>(tests));
+  }
+  return predicted;
+}
+
+/// "train_index,label", or for sets "group,size": the columns that name_of fills.
+std::string names_header(bool by_group);
+std::string name_of(const Groups& groups, std::size_t group, bool by_group, const std::vector<std::int32_t>& labels);
+
+/// Above a million pairs actual.npy and predicted.npy, [sets][tests], stand for loo.csv (cli.md): writes them and says so.
+bool write_pairs(const OutputFolder& folder, const std::vector<Index>& shape, const std::vector<double>& predicted,
+                 const std::vector<double>& actual);
+
+/// pearson, spearman and slope of more pairs than one.
+void add_agreement(nlohmann::ordered_json& facts, const std::vector<double>& predicted,
+                   const std::vector<double>& actual);
+
+}  // namespace clout::cli

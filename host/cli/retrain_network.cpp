@@ -1,0 +1,133 @@
+// retrain --model convnet: fine-tuning from a checkpoint without each set of examples, a control subtracted.
+
+#include <clout/host/cli/removed_sets.hpp>
+#include <clout/host/cli/retrain_network.hpp>
+#include <clout/host/cli/solvers.hpp>
+#include <clout/host/fine_tuning.hpp>
+#include <clout/host/io/atomic_file.hpp>
+#include <cmath>
+
+namespace clout::cli {
+namespace {
+
+using Facts = nlohmann::ordered_json;
+
+/// Everything that changes the retrained models' bits.
+std::string fingerprint(const FineTuningOptions& options, Index start, const Options& o, const io::Manifest& manifest,
+                        const DeviceInfo& device) {
+  const Facts all = manifest.to_json();
+  return Facts{{"verb", "retrain convnet"},
+               {"inputs", all["inputs"]},
+               {"l2", o.l2},
+               {"test_index", o.test_index},
+               {"all", o.all},
+               {"precision", o.precision},
+               {"seed", o.seed},
+               {"batch", o.batch},
+               {"learning_rate", o.learning_rate},
+               {"drops", o.drops},
+               {"start_step", start},
+               {"steps", options.steps},
+               {"controls", options.controls},
+               {"block", options.block},
+               {"device", device.name + ", " + device.model}}
+      .dump();
+}
+
+template <class T>
+AdamState<T> checkpoint(Problem& problem) {
+  const Options& o = problem.options();
+  const std::vector<double>& theta = problem.theta();
+  const std::vector<T> parameters(theta.begin(), theta.end()), zeros(theta.size());
+  if (o.moments.empty()) return {0, parameters, zeros, zeros};
+  std::vector<Index> shape;
+  const std::vector<double> moments = read_numbers(o.moments, "moments", shape);
+  problem.manifest().add_input(o.moments);
+  const Index p = problem.parameters();
+  if (shape != std::vector<Index>{2, p})
+    throw InvalidInput(o.moments + ": shape " + io::shape_text(shape) + "; expected [2][" + std::to_string(p) +
+                       "]: first and second moments");
+  return {o.start_step, parameters, {moments.begin(), moments.begin() + p}, {moments.begin() + p, moments.end()}};
+}
+
+std::string loo_csv(const Groups& groups, bool by_group, const std::vector<std::int32_t>& labels,
+                    std::span<const Index> tests, const std::vector<double>& predicted, const FineTuned& tuned) {
+  std::string text = "rank," + names_header(by_group) + ",test_index,predicted,actual,change,control_change\n";
+  for (std::size_t g = 0; g < groups.size(); ++g)
+    for (std::size_t t = 0; t < tests.size(); ++t) {
+      const double change = tuned.models[g][t], control = tuned.controls[0][t];
+      text += std::to_string(g + 1) + "," + name_of(groups, g, by_group, labels) + "," + std::to_string(tests[t]);
+      for (const double value : {predicted[g * tests.size() + t], change - control, change, control})
+        text += "," + number_text(value, 17);
+      text += "\n";
+    }
+  return text;
+}
+
+/// Root mean square over the tests of the controls' standard deviation.
+double noise_floor(const std::vector<std::vector<double>>& controls) {
+  const double count = static_cast<double>(controls.size());
+  double squares = 0;
+  for (std::size_t t = 0; t < controls[0].size(); ++t) {
+    double mean = 0;
+    for (const auto& control : controls) mean += control[t] / count;
+    for (const auto& control : controls) squares += (control[t] - mean) * (control[t] - mean) / (count - 1);
+  }
+  return std::sqrt(squares / static_cast<double>(controls[0].size()));
+}
+
+}  // namespace
+
+template <class T>
+void retrain_network(const Invocation& call) {
+  const Options& o = call.options;
+  const OutputFolder folder(o);
+  Problem problem(o, call.command_line);
+  Problem::Tests tests = problem.load_tests();
+  const Index n = problem.data().examples(), m = static_cast<Index>(tests.rows.size());
+  const Groups groups = requested_groups(o, problem.data());
+  for (const std::string& path : {o.indices, o.groups})
+    if (!path.empty()) problem.manifest().add_input(path);
+  const AdamState<T> start = checkpoint<T>(problem);
+  const FineTuningOptions options{
+      .adam = {.learning_rate = o.learning_rate, .drops = o.drops, .batch = o.batch, .seed = o.seed},
+      .steps = o.steps,
+      .controls = o.controls};
+  io::Journal journal =
+      io::Journal::open(folder / "retrain.journal",
+                        fingerprint(options, start.step, o, problem.manifest(), problem.device().info()), o.resume);
+  const EmptyJournal nothing_yet{journal};
+
+  const std::unique_ptr<Solver> solver = make_solver<T>(problem);
+  Influence<T> influence(problem.objective<T>(), *tests.objective, *solver, problem.theta());
+  std::vector<double> norms;
+  const std::vector<double> predicted = predictions(influence, groups, m, n, norms, o, problem.progress());
+  const FineTuned tuned = fine_tune<T>(problem.objective<T>(), *tests.objective, start, groups, options, &journal,
+                                       problem.progress());
+
+  std::vector<double> actual;
+  for (const auto& changes : tuned.models)
+    for (std::size_t t = 0; t < changes.size(); ++t) actual.push_back(changes[t] - tuned.controls[0][t]);
+  const Index count = static_cast<Index>(groups.size());
+  if (!write_pairs(folder, {count, m}, predicted, actual))
+    io::write_file(folder / "loo.csv",
+                   loo_csv(groups, !o.groups.empty(), problem.data().host_labels(), tests.rows, predicted, tuned));
+  Facts facts{{"models", count},
+              {"test_examples", m},
+              {"start_step", start.step},
+              {"steps", o.steps},
+              {"damping", o.damping},
+              {"controls", o.controls}};
+  if (o.controls > 1) facts["noise_floor"] = noise_floor(tuned.controls);
+  add_agreement(facts, predicted, actual);
+  io::write_file(folder / "summary.json", facts.dump(2) + "\n");
+  problem.manifest().write(folder / "manifest.json");
+  journal.finish();
+  facts["written"] = folder.path().string();
+  print_facts(o, facts);
+}
+
+template void retrain_network<float>(const Invocation&);
+template void retrain_network<double>(const Invocation&);
+
+}  // namespace clout::cli

@@ -1,0 +1,138 @@
+// train --model convnet: Adam on minibatches, with checkpoints.
+
+#include <algorithm>
+#include <chrono>
+#include <clout/engine/adam.hpp>
+#include <clout/engine/training.hpp>
+#include <clout/host/cli/output.hpp>
+#include <clout/host/cli/problem.hpp>
+#include <clout/host/cli/train_network.hpp>
+#include <clout/host/io/atomic_file.hpp>
+#include <clout/host/io/journal.hpp>
+#include <clout/kernels/kernel_table.hpp>
+#include <clout/models/conv_net.hpp>
+
+namespace clout::cli {
+namespace {
+
+using Facts = nlohmann::ordered_json;
+
+/// Everything that changes the parameters' bits; the number of steps does not, so that a run can be made longer.
+std::string fingerprint(const Options& o, const io::Manifest& manifest, const Device& device) {
+  const Facts all = manifest.to_json();
+  const DeviceInfo info = device.info();
+  return Facts{{"verb", "train"},
+               {"inputs", all["inputs"]},
+               {"l2", o.l2},
+               {"batch", o.batch},
+               {"learning_rate", o.learning_rate},
+               {"drops", o.drops},
+               {"seed", o.seed},
+               {"precision", o.precision},
+               {"device", info.name + ", " + info.model}}
+      .dump();
+}
+
+template <class T>
+AdamState<T> start(const Problem& problem) {
+  const Options& o = problem.options();
+  const std::vector<double> theta =
+      o.params.empty() ? initial_parameters(problem.model().network(), o.seed) : problem.theta();
+  const std::vector<T> zeros(theta.size());
+  return {0, std::vector<T>(theta.begin(), theta.end()), zeros, zeros};
+}
+
+// A checkpoint is block `step` of the journal: parameters, first moments, second moments.
+template <class T>
+AdamState<T> restore(const io::Journal& journal, AdamState<T> state, Index steps) {
+  for (const auto& [step, values] : journal.completed()) {
+    if (static_cast<Index>(step) > steps) break;
+    const auto p = static_cast<std::ptrdiff_t>(state.parameters.size());
+    require(static_cast<std::ptrdiff_t>(values.size()) == 3 * p, "journal: a checkpoint of another model");
+    state.step = static_cast<Index>(step);
+    state.parameters.assign(values.begin(), values.begin() + p);
+    state.first_moments.assign(values.begin() + p, values.begin() + 2 * p);
+    state.second_moments.assign(values.begin() + 2 * p, values.end());
+  }
+  return state;
+}
+
+template <class T>
+void checkpoint(io::Journal& journal, const AdamState<T>& state) {
+  std::vector<double> values(state.parameters.begin(), state.parameters.end());
+  values.insert(values.end(), state.first_moments.begin(), state.first_moments.end());
+  values.insert(values.end(), state.second_moments.begin(), state.second_moments.end());
+  journal.append(static_cast<std::uint64_t>(state.step), values);
+}
+
+/// Share of the examples whose largest logit is their label's.
+double accuracy(ConvNet<double>& net, const std::vector<double>& theta) {
+  const Index n = net.examples(), classes = net.shape().classes;
+  const Buffer<double> parameters(net.device(), std::span<const double>(theta));
+  Buffer<double> logits(net.device(), n * classes);
+  net.logits_at(parameters.view(1, net.parameters()), 0, logits.view(n, classes));
+  const std::vector<double> host = logits.to_host();
+  Index right = 0;
+  for (Index i = 0; i < n; ++i) {
+    const auto first = host.begin() + i * classes;
+    right += std::max_element(first, first + classes) - first == net.data().host_labels()[static_cast<std::size_t>(i)];
+  }
+  return static_cast<double>(right) / static_cast<double>(n);
+}
+
+}  // namespace
+
+template <class T>
+void train_network(const Invocation& call) {
+  const Options& o = call.options;
+  const OutputFolder folder(o);
+  Problem problem(o, call.command_line);
+  ConvNet<T> net(problem.data().as<T>(), problem.model().network(), o.l2);
+  const AdamOptions options{.learning_rate = o.learning_rate, .drops = o.drops, .batch = o.batch, .seed = o.seed};
+  io::Journal journal =
+      io::Journal::open(folder / "train.journal", fingerprint(o, problem.manifest(), problem.device()), o.resume);
+  const EmptyJournal nothing_yet{journal};
+
+  const auto began = std::chrono::steady_clock::now();
+  const AdamState<T> from = restore(journal, start<T>(problem), o.steps);
+  Adam<T> adam(net, options, from);
+  for (Index step = from.step; step < o.steps;) {
+    const Index next = std::min(o.steps, (step / o.checkpoint_every + 1) * o.checkpoint_every);
+    adam.run_to(next, [&](const std::string& what, double done, double) {
+      if (problem.progress()) problem.progress()(what, static_cast<double>(step) + done, static_cast<double>(o.steps));
+    });
+    step = next;
+    checkpoint(journal, adam.state());
+  }
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+
+  const AdamState<T> state = adam.state();
+  const std::vector<double> theta(state.parameters.begin(), state.parameters.end());
+  ConvNet<double> exact(problem.data(), problem.model().network(), o.l2);
+  move_to<double>(exact, exact, theta);
+  const Index p = exact.parameters();
+  Buffer<double> gradient(problem.device(), p);
+  exact.gradient(gradient.view(1, p));
+  const Buffer<double> on_device(problem.device(), std::span<const double>(theta));
+  Facts facts{{"steps", state.step},
+              {"steps_taken_here", state.step - from.step},
+              {"gradient_norm", row_norms<double>(problem.device(), gradient.view(1, p))[0]},
+              {"objective", objective_value<double>(exact, on_device.view(1, p))},
+              {"accuracy", accuracy(exact, theta)},
+              {"parameters", p},
+              {"learning_rate", options.rate(std::max<Index>(state.step, 1) - 1)},
+              {"seconds", seconds}};
+  std::vector<T> moments = state.first_moments;
+  moments.insert(moments.end(), state.second_moments.begin(), state.second_moments.end());
+  write_values<T>(folder / "params.npy", {p}, theta);
+  write_values<T>(folder / "moments.npy", {2, p}, std::vector<double>(moments.begin(), moments.end()));
+  io::write_file(folder / "train.json", facts.dump(2) + "\n");
+  problem.manifest().write(folder / "manifest.json");
+  facts["written"] = folder.path().string();
+  print_facts(o, facts);
+}
+
+template void train_network<float>(const Invocation&);
+template void train_network<double>(const Invocation&);
+
+}  // namespace clout::cli

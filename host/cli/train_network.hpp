@@ -1,0 +1,13 @@
+#pragma once
+// train --model convnet.
+
+#include <clout/host/cli/verbs.hpp>
+
+namespace clout::cli {
+
+/// Adam for --steps steps, a checkpoint in the folder's train.journal every --checkpoint-every. The journal stays, so that
+/// --resume with more steps goes on from the last one, to the same bits as one run.
+template <class T>
+void train_network(const Invocation& call);
+
+}  // namespace clout::cli
