@@ -73,6 +73,7 @@ void ConjugateGradient<T>::correct(MatrixView<const T> residuals, const std::vec
   device.copy_to_device(state.status, status.data(), status.size() * sizeof(status[0]));
   device.copy_to_device(state.target, goals.data(), goals.size() * sizeof(double));
   kernels.combine(device, {0.0, {}, 0.0, state.x});
+  kernels.combine(device, {0.0, {}, 0.0, state.p});
   kernels.combine(device, {1.0, residuals, 0.0, state.r});
 
   kernels.cg_start(device, state);
@@ -93,7 +94,9 @@ void ConjugateGradient<T>::report(const ConjugateGradientState<T>& state, std::v
   const auto status = read(device, state.status, k);
   const auto iterations = read(device, state.iterations, k);
   const auto rayleigh = read(device, state.smallest_rayleigh, k);
-  const Index steps = *std::max_element(iterations.begin(), iterations.end());
+  Index steps = 0;  // of the columns that were started: the others' memory says nothing
+  for (std::size_t j = 0; j < columns.size(); ++j)
+    if (columns[j].status == ColumnStatus::running) steps = std::max<Index>(steps, iterations[j]);
   const auto alpha = read(device, state.alpha_history, steps * k);
   const auto beta = read(device, state.beta_history, steps * k);
   for (std::size_t j = 0; j < columns.size(); ++j) {

@@ -38,7 +38,7 @@ HessianFactor<T>::HessianFactor(Objective<T>& objective, double damping, const P
   if (failed_at != 0)
     throw NotCertified("direct: H + damping*I is not positive definite (its leading minor of order " +
                        std::to_string(failed_at) + " of " + std::to_string(size_) +
-                       " is not); raise --damping or --l2" +
+                       " is not); raise --l2, or --damping where there is one" +
                        (sizeof(T) == 4 ? ", or factorise in double (--precision double)" : ""));
   if (progress) progress("factorisation", 2, 2);
 }

@@ -76,6 +76,13 @@ class Objective {
     return {};
   }
 
+  /// Where R falls for ever along a direction, [1][p], without a regulariser: why, in words (to some 1e-6 of the
+  /// direction). Empty where it does not, and where the model cannot tell, which is the default.
+  virtual std::string obstacle_along(MatrixView<const T> direction) {
+    static_cast<void>(direction);
+    return {};
+  }
+
   // Training by minibatches.
 
   /// Whether the function below is there.

@@ -15,8 +15,50 @@ constexpr int kMaxRounds = 60;
 constexpr double kProductRounding = 64;
 // The inner solver aims below the tolerance, so that the true residual passes where the recursive one does.
 constexpr double kInnerMargin = 0.5;
+// Norms beyond: squares of entries leave float64's range, so the right-hand side is solved in other units.
+constexpr double kSmallNorm = 1e-120, kLargeNorm = 1e120;
+constexpr int kLargestExponent = 1000;  // of a unit, so that its inverse is a number too
 
 bool is_running(const ColumnReport& column) { return column.status == ColumnStatus::running; }
+
+/// Right-hand sides in units of their own: powers of two, so that nothing is rounded; 1 wherever that does.
+class Scaled {
+ public:
+  Scaled(Device& device, MatrixView<const double> v)
+      : device_(device), v_(v), norms_(row_norms<double>(device, v)), units_(norms_.size(), 1.0) {
+    for (std::size_t j = 0; j < norms_.size(); ++j) {
+      if (norms_[j] >= kSmallNorm && norms_[j] <= kLargeNorm) continue;
+      const std::vector<double> row = to_host(device, v.rows_from(static_cast<Index>(j), 1));
+      units_[j] = binary_unit(row);
+      if (units_[j] == 1) continue;  // zero or not finite, and the norm says so
+      double squares = 0;
+      for (const double value : row) squares += (value / units_[j]) * (value / units_[j]);
+      norms_[j] = std::sqrt(squares);
+    }
+  }
+
+  /// Euclidean, in units.
+  const std::vector<double>& norms() const { return norms_; }
+
+  void copy_to(MatrixView<double> out) const {
+    device_.kernels<double>().combine(device_, {1.0, v_, 0.0, out});
+    scale(out, true);
+  }
+  /// Solutions for the scaled right-hand sides become solutions for the right-hand sides.
+  void give_back(MatrixView<double> solutions) const { scale(solutions, false); }
+
+ private:
+  void scale(MatrixView<double> rows, bool inverse) const {
+    for (std::size_t j = 0; j < units_.size(); ++j)
+      if (units_[j] != 1)
+        device_.kernels<double>().combine(
+            device_, {0.0, {}, inverse ? 1 / units_[j] : units_[j], rows.rows_from(static_cast<Index>(j), 1)});
+  }
+
+  Device& device_;
+  MatrixView<const double> v_;
+  std::vector<double> norms_, units_;
+};
 
 }  // namespace
 
@@ -81,9 +123,10 @@ void CertifiedSolver<T>::solve_block(Block& block, MatrixView<const double> v, M
   MatrixView<double> residual = block.residual.rows_from(0, k);
   MatrixView<double> product = block.product.rows_from(0, k);
 
-  const std::vector<double> norms = row_norms<double>(device(), v);
+  const Scaled scaled(device(), v);
+  const std::vector<double>& norms = scaled.norms();
   kernels.combine(device(), {0.0, {}, 0.0, s});
-  kernels.combine(device(), {1.0, v, 0.0, residual});
+  scaled.copy_to(residual);
   std::vector<double> residual_norms = norms;
   for (std::size_t j = 0; j < columns.size(); ++j) {
     ColumnReport& column = columns[j];
@@ -95,7 +138,7 @@ void CertifiedSolver<T>::solve_block(Block& block, MatrixView<const double> v, M
   for (int round = 0; round < kMaxRounds && std::any_of(columns.begin(), columns.end(), is_running); ++round) {
     correct_block(block, residual_norms, norms, s, columns);
     exact_.apply(s, product);
-    kernels.combine(device(), {1.0, v, 0.0, residual});
+    scaled.copy_to(residual);
     kernels.combine(device(), {-1.0, product, 1.0, residual});
     residual_norms = row_norms<double>(device(), residual);
     for (std::size_t j = 0; j < columns.size(); ++j) {
@@ -112,6 +155,7 @@ void CertifiedSolver<T>::solve_block(Block& block, MatrixView<const double> v, M
   }
   for (ColumnReport& column : columns)
     if (is_running(column)) column.status = ColumnStatus::stagnated;
+  scaled.give_back(s);
 }
 
 template <class T>
@@ -142,6 +186,15 @@ void CertifiedSolver<T>::correct_block(Block& block, const std::vector<double>& 
     const Index row = static_cast<Index>(j);
     in_double.combine(device(), {residual_norms[j], correction_double.rows_from(row, 1), 1.0, s.rows_from(row, 1)});
   }
+}
+
+double binary_unit(std::span<const double> values) {
+  double largest = 0;
+  for (const double value : values) {
+    if (!std::isfinite(value)) return 1;
+    largest = std::max(largest, std::abs(value));
+  }
+  return largest == 0 ? 1 : std::ldexp(1.0, std::clamp(std::ilogb(largest), -kLargestExponent, kLargestExponent));
 }
 
 void require_certified(const SolveReport& report) {

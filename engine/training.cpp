@@ -4,6 +4,7 @@
 #include <clout/engine/training.hpp>
 #include <clout/kernels/kernel_table.hpp>
 #include <cmath>
+#include <deque>
 
 namespace clout {
 namespace {
@@ -13,10 +14,11 @@ constexpr int kMaxHalvings = 40;
 constexpr Index kMaxInnerIterations = 500;
 // Close to the optimum the objective's differences drown in rounding; there a step must make the gradient smaller.
 constexpr double kRounding = 1e-13;
-// Towards a minimum Newton's steps shrink the gradient ever faster; towards infinity, along e^(−t), by 1/e each.
-constexpr double kRunawayRatio = 0.2;
-constexpr int kStepsToTell = 8;
-constexpr double kGradientRounding = 1e-14;  // below, steps say nothing any more
+// Towards a minimum the curvature along a Newton step is the same at both its ends, ever more exactly; towards infinity,
+// along e^(−t), a step has length 1 and ends at 1/e of the curvature, however small the gradient has become.
+constexpr double kLeastCurvatureKept = 0.7;
+constexpr int kStepsToTell = 16;  // beyond the tolerance
+constexpr std::size_t kStepsRemembered = 4;  // their sum is where θ goes, whatever rounding does to a single one
 
 template <class T>
 bool same_objective(Objective<double>& exact, Objective<T>& fast) {
@@ -49,7 +51,8 @@ class Newton {
         gradient_(exact.device(), exact.parameters()),
         residual_(exact.device(), exact.parameters()),
         direction_(exact.device(), exact.parameters()),
-        solver_(HessianOperator<T>(fast, options.damping), kMaxInnerIterations) {}
+        solver_(HessianOperator<T>(fast, options.damping), kMaxInnerIterations),
+        watches_curvature_(exact.l2() == 0) {}
 
   void evaluate() {
     move_to(exact_, fast_, theta_);
@@ -71,23 +74,60 @@ class Newton {
     const std::vector<double> start = theta_;
     const double value = value_, norm = norm_;
     length = 1;
+    const double curvature = watches_curvature_ ? curvature_along(direction) : 0;
     for (int halving = 0; halving < kMaxHalvings; ++halving, length /= 2) {
       for (std::size_t i = 0; i < theta_.size(); ++i) theta_[i] = start[i] - length * direction[i];
       evaluate();
+      if (watches_curvature_ && halving == 0) judge(curvature_along(direction) / curvature);
       const bool tells = std::abs(value_ - value) > kRounding * std::max(1.0, std::abs(value));
-      if (tells ? value_ <= value + kSufficientDecrease * length * slope : norm_ < norm) return true;
+      if (!(tells ? value_ <= value + kSufficientDecrease * length * slope : norm_ < norm)) continue;
+      before_.push_back(start);
+      if (before_.size() > kStepsRemembered) before_.pop_front();
+      return true;
     }
     theta_ = start;
     evaluate();
     return false;
   }
 
+  /// Whether a quadratic describes the objective as far as Newton's steps go. One step that says so may only take back
+  /// what a bad one before it (of rounding) had lost: it takes two, or that no step says otherwise.
+  bool is_settled() const { return settled_ >= 2 || (settled_ == 1 && !was_unsettled_); }
+  /// Objective::obstacle_along where the last steps went, and along θ.
+  std::string obstacle() {
+    std::vector<double> went = theta_;
+    if (!before_.empty())
+      for (std::size_t i = 0; i < went.size(); ++i) went[i] -= before_.front()[i];
+    for (const std::vector<double>& direction : {went, theta_}) {
+      const Buffer<double> vector(exact_.device(), std::span<const double>(direction));
+      const std::string found = exact_.obstacle_along(vector.view(1, size()));
+      if (!found.empty()) return found;
+    }
+    return {};
+  }
   double value() const { return value_; }
   double norm() const { return norm_; }
   Index products() const { return solver_.products(); }
 
  private:
   Index size() const { return exact_.parameters(); }
+
+  void judge(double curvature_kept) {
+    const bool settles = curvature_kept > kLeastCurvatureKept && curvature_kept < 1 / kLeastCurvatureKept;
+    settled_ = settles ? settled_ + 1 : 0;
+    was_unsettled_ = was_unsettled_ || !settles;
+  }
+
+  /// dᵀHd at θ, in double.
+  double curvature_along(const std::vector<double>& d) {
+    const Buffer<double> vector(exact_.device(), std::span<const double>(d));
+    Buffer<double> product(exact_.device(), size());
+    exact_.hessian_product(vector.view(1, size()), 0.0, product.view(1, size()));
+    const std::vector<double> hd = product.to_host();
+    double sum = 0;
+    for (std::size_t i = 0; i < d.size(); ++i) sum += d[i] * hd[i];
+    return sum;
+  }
 
   std::vector<double> newton_direction() {
     // H d = g with ‖g − Hd‖ ≤ η‖g‖; η falls with ‖g‖ for superlinear convergence (Eisenstat & Walker 1996).
@@ -111,6 +151,10 @@ class Newton {
   ConjugateGradient<T> solver_;
   std::vector<double> host_gradient_;
   double value_ = 0, norm_ = 0;
+  bool watches_curvature_;
+  int settled_ = 0;  // steps in a row
+  bool was_unsettled_ = false;
+  std::deque<std::vector<double>> before_;  // θ at the start of the last steps
 };
 
 }  // namespace
@@ -125,27 +169,22 @@ TrainingReport train(Objective<double>& exact, Objective<T>& fast, std::vector<d
   newton.evaluate();
   const double decades = std::max(1e-300, std::log10(std::max(newton.norm(), options.tolerance) / options.tolerance));
   double length = 1;
-  bool runs_away = exact.l2() == 0 && newton.norm() > kGradientRounding;  // until a step says otherwise
-  int steps_to_tell = kStepsToTell, fast_steps = 0;
-  while ((newton.norm() > options.tolerance ||
-          (runs_away && newton.norm() > kGradientRounding && steps_to_tell-- > 0)) &&
-         static_cast<Index>(report.steps.size()) < options.max_steps) {
+  // Without a regulariser there may be no minimum, and a gradient of zero alone says that there is one.
+  int steps_to_tell = newton.norm() > 0 && exact.l2() == 0 ? kStepsToTell : 0;
+  report.obstacle = exact.obstacle_to_minimum({});
+  for (;;) {
     const double before = newton.norm();
+    if (before <= options.tolerance) {
+      if (exact.l2() == 0 && report.obstacle.empty()) report.obstacle = newton.obstacle();
+      if (!report.obstacle.empty() || newton.is_settled() || steps_to_tell-- <= 0) break;
+    }
     if (progress) progress("train", decades - std::log10(std::max(1.0, before / options.tolerance)), decades);
-    if (!std::isfinite(before) || !newton.step(length)) break;
+    const bool may_step = static_cast<Index>(report.steps.size()) < options.max_steps && std::isfinite(before);
+    if (!may_step || !newton.step(length)) break;
     report.steps.push_back({newton.value(), newton.norm(), length, newton.products()});
-    if (before <= kGradientRounding) continue;
-    // One fast step may only take back what a bad one before it had lost; two in a row, or one down to rounding, do not.
-    fast_steps = newton.norm() <= kRunawayRatio * before ? fast_steps + 1 : 0;
-    const bool settles = fast_steps >= 2 || (fast_steps == 1 && newton.norm() <= kGradientRounding);
-    runs_away = exact.l2() == 0 && !settles;
   }
   if (progress) progress("train", decades, decades);
   report.gradient_norm = newton.norm();
-  report.obstacle = exact.obstacle_to_minimum({});
-  if (report.obstacle.empty() && runs_away && newton.norm() <= options.tolerance)
-    report.obstacle = "Newton's steps shrink the gradient by a constant factor only: without a regulariser the parameters "
-                      "run away (separable classes?); raise --l2";
   report.converged = newton.norm() <= options.tolerance && report.obstacle.empty();
   report.objective = newton.value();
   report.products = newton.products();

@@ -26,8 +26,8 @@ struct TrainingReport {
   std::vector<TrainingStep> steps;
 };
 
-/// Where λ is zero a minimum may not exist (separable classes): θ then runs away while the gradient vanishes by a
-/// constant factor a step. A fit whose last steps, a few beyond the tolerance, do so is no fit: the report's obstacle.
+/// Where λ is zero a minimum may not exist (separable classes): θ then runs away while the gradient vanishes. Steps go on
+/// beyond the tolerance until they settle, at most 16; a fit whose way or place the objective calls an obstacle is none.
 ///
 /// Truncated Newton with Eisenstat-Walker forcing and backtracking, from `theta` ([p], host), which becomes the
 /// result; both objectives stand at it when this returns. Directions come from CG in precision T, values and gradients

@@ -25,16 +25,16 @@ double worst_of(const std::vector<double>& norms, Index count) {
   return worst;
 }
 
+void require_minimum(const std::vector<Index>& group, const std::string& obstacle) {
+  if (obstacle.empty()) return;
+  const std::string who = group.empty() ? "all" : "row " + std::to_string(group[0]) + (group.size() > 1 ? ", …" : "");
+  throw NotCertified("retrain: without " + who + ": " + obstacle + " (no results were written)");
+}
+
 }  // namespace
 
 void require_minima(const Objective<double>& objective, const std::vector<std::vector<Index>>& groups) {
-  for (std::size_t g = 0; g < groups.size(); ++g) {
-    const std::string obstacle = objective.obstacle_to_minimum(groups[g]);
-    if (obstacle.empty()) continue;
-    const std::string first = groups[g].empty() ? "" : " (row " + std::to_string(groups[g][0]) +
-                                                           (groups[g].size() > 1 ? ", …)" : ")");
-    throw NotCertified("retrain: without set " + std::to_string(g) + first + " " + obstacle + " (nothing was written)");
-  }
+  for (const std::vector<Index>& group : groups) require_minimum(group, objective.obstacle_to_minimum(group));
 }
 
 template <class T>
@@ -201,6 +201,7 @@ void LeaveOneOut<T>::finish_by_newton(const Removals& removals, State& state, In
     if (model.gradient_norm <= options_.tolerance || !retrain_) continue;
     std::vector<double> theta = theta_;  // the chord iteration may have left for anywhere
     const TrainingReport report = retrain_(removals.group(j), theta);
+    require_minimum(removals.group(j), report.obstacle);
     model.iterations += static_cast<Index>(report.steps.size());
     device.copy_to_device(state.parameters.row(j), theta.data(), bytes);
     // From scratch by the same evaluation as every other model, not by the trainer's own word.

@@ -11,6 +11,8 @@ namespace {
 constexpr Index kRowBlock = 4096;
 // Gradients of removed examples that are formed at once.
 constexpr Index kGradientBlock = 64;
+// Of the largest change of a logit beside another: changes below are none, along directions known to about that.
+constexpr double kNoChange = 1e-6;
 
 }  // namespace
 
@@ -195,16 +197,29 @@ void LogisticRegression<T>::explicit_hessian(double damping, MatrixView<T> out) 
 
 template <class T>
 void LogisticRegression<T>::fix_symmetries(MatrixView<T> matrix) {
-  if (!shape_.bias) return;
-  // R does not change when all biases move together: u = (0; 1, …, 1). Adds (τ/K) u uᵀ, τ the blocks' mean curvature.
-  const Index first = shape_.weights(), classes = shape_.classes;
-  MatrixView<T> block(&matrix(first, first), classes, classes, matrix.stride);
-  std::vector<T> host = to_host(device(), block);
-  T mean = 0;
-  for (Index c = 0; c < classes; ++c) mean += host[static_cast<std::size_t>(c * classes + c)] / static_cast<T>(classes);
-  for (T& value : host) value += mean / static_cast<T>(classes);
-  for (Index c = 0; c < classes; ++c)
-    device().copy_to_device(block.row(c), host.data() + c * classes, static_cast<std::size_t>(classes) * sizeof(T));
+  // R does not change when all classes' biases move together or, without a regulariser, the weights of one feature in
+  // all classes. To each such direction u, with ones in the K places (c, feature), adds (τ/K) u uᵀ, τ the mean curvature
+  // of those places.
+  const Index classes = shape_.classes, d = shape_.features;
+  const auto fix = [&](Index first, Index count) {  // class c's places start at first + c·count
+    double trace = 0;
+    for (Index c = 0; c < classes; ++c)
+      for (Index i = first + c * count; i < first + (c + 1) * count; ++i) {
+        T value = 0;
+        device().copy_to_host(&value, &matrix(i, i), sizeof value);
+        trace += static_cast<double>(value);
+      }
+    ParameterRanges all;
+    all.add(0, count);
+    const double mean = trace / static_cast<double>(classes * count);
+    for (Index a = 0; a < classes; ++a)
+      for (Index b = 0; b < classes; ++b)
+        kernels().add_diagonal(device(), {all, mean / static_cast<double>(classes), 0.0,
+                                          MatrixView<T>(&matrix(first + a * count, first + b * count), count, count,
+                                                        matrix.stride)});
+  };
+  if (shape_.bias) fix(shape_.weights(), 1);
+  if (l2_ == 0) fix(0, d);
 }
 
 template <class T>
@@ -218,6 +233,32 @@ std::string LogisticRegression<T>::obstacle_to_minimum(std::span<const Index> re
   return "class " + std::to_string(empty - left.begin()) +
          " has no example with weight, and biases are not regularised: its bias goes to minus infinity, so there is no "
          "minimum; leave the class out, or do without a bias";
+}
+
+template <class T>
+std::string LogisticRegression<T>::obstacle_along(MatrixView<const T> direction) {
+  // No loss rises along v where (v_y − v_c)·x ≥ 0 for every example and class (Albert & Anderson 1984).
+  const Index n = examples(), classes = shape_.classes;
+  Buffer<T> logits(device(), std::min(n, kRowBlock) * classes);
+  std::vector<T> host;
+  double least = 0, largest = 0;
+  for (Index first = 0; first < n; first += kRowBlock) {
+    const Index count = std::min(kRowBlock, n - first);
+    kernels().linear_forward(device(), {data_.view().rows_from(first, count), shape_, direction, logits.view(count, classes)});
+    host.resize(static_cast<std::size_t>(count * classes));
+    logits.download(host);
+    for (Index i = 0; i < count; ++i) {
+      if (data_.weight(first + i) == 0) continue;
+      const T* z = host.data() + i * classes;
+      const T own = z[data_.host_labels()[static_cast<std::size_t>(first + i)]];
+      for (Index c = 0; c < classes; ++c) {
+        least = std::min(least, static_cast<double>(own - z[c]));
+        largest = std::max(largest, static_cast<double>(own - z[c]));
+      }
+    }
+  }
+  if (largest == 0 || least < -kNoChange * largest) return {};
+  return "classes are separable, so without a regulariser the parameters run away and there is no minimum; raise --l2";
 }
 
 template <class T>

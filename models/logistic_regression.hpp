@@ -37,6 +37,7 @@ class LogisticRegression : public Objective<T> {
   void explicit_hessian(double damping, MatrixView<T> out) override;
   void fix_symmetries(MatrixView<T> matrix) override;
   /// With a bias, a class without any weight: its bias goes to minus infinity.
+  std::string obstacle_along(MatrixView<const T> direction) override;
   std::string obstacle_to_minimum(std::span<const Index> removed) const override;
 
   bool can_remove() const override { return true; }

@@ -114,13 +114,23 @@ TYPED_TEST(SolverTest, ZeroAndNotFiniteRightHandSidesStandBesideOthers) {
 
 TYPED_TEST(SolverTest, TinyAndHugeRightHandSidesAreSolvedAsWell) {
   this->set_up();
-  oracle::Matrix v = this->problem().vectors(2);
-  for (long double& value : v[0]) value *= 1e-60L;  // below the range of float, and so are its squares in float
-  for (long double& value : v[1]) value *= 1e+60L;
-  const Solved solved = solve(*this->cg(0.0, 1e-10), v);
-  for (std::size_t j = 0; j < 2; ++j) {
-    EXPECT_EQ(solved.report.columns[j].status, ColumnStatus::converged);
-    EXPECT_LE(this->residual(0.0, solved.solutions[j], v[j]), 1e-10);
+  // Out of the range of float; so that squares are out of the range of double; denormal.
+  const std::vector<int> exponents{0, -200, 200, -600, 600, -1000, 1000, -1070};
+  const oracle::Matrix unit = this->problem().vectors(1);
+  oracle::Matrix v;
+  for (const int exponent : exponents) {
+    v.push_back(unit[0]);
+    for (long double& value : v.back()) value = static_cast<double>(std::ldexp(value, exponent));
+  }
+  for (const auto& solver : {this->cg(0.0, 1e-10), this->direct(0.0, 1e-10)}) {
+    const Solved solved = solve(*solver, v);
+    for (std::size_t j = 0; j < v.size(); ++j) {
+      EXPECT_EQ(solved.report.columns[j].status, ColumnStatus::converged) << exponents[j];
+      EXPECT_GT(solved.report.columns[j].iterations, 0) << exponents[j];
+      if (exponents[j] > -1000) {  // solutions that are numbers of full precision
+        EXPECT_LE(this->residual(0.0, solved.solutions[j], v[j]), 1.01e-10) << exponents[j];
+      }
+    }
   }
 }
 
@@ -182,6 +192,28 @@ TYPED_TEST(SolverTest, ABiasNeedsNoDampingForGradients) {
     // Rounding of the right-hand side to the working precision has a part along the flat direction.
     const double stray = sizeof(typename TypeParam::Number) == 4 ? 1e-5 : 1e-12;
     EXPECT_LE(relative_error(cg.solutions[j], direct.solutions[j]), 2 * cond * 1e-9 + stray);
+  }
+}
+
+// Without a regulariser H is singular along equal shifts of one feature's weights in all classes as well.
+TYPED_TEST(SolverTest, NoRegulariserNeedsNoDampingForGradients) {
+  for (const bool bias : {false, true}) {
+    CaseSizes sizes = kSizes;
+    sizes.bias = bias;
+    sizes.l2 = 0;
+    this->set_up(sizes);
+    const oracle::Matrix all = oracle::example_gradients(this->problem().problem(), this->problem().theta());
+    const Solved direct = solve(*this->direct(0.0, 1e-9), {all.begin(), all.begin() + 4});
+    EXPECT_TRUE(direct.report.certified()) << direct.report.first_failure();
+    for (std::size_t j = 0; j < 4; ++j) {
+      EXPECT_LE(this->residual(0.0, direct.solutions[j], all[j]), 1e-9);
+      const auto d = static_cast<std::size_t>(sizes.d);
+      for (std::size_t i = 0; i < d; ++i) {
+        const oracle::Vector& s = direct.solutions[j];
+        EXPECT_NEAR(static_cast<double>((s[i] + s[d + i] + s[2 * d + i]) / oracle::norm(s)), 0,
+                    sizeof(typename TypeParam::Number) == 4 ? 1e-3 : 1e-11);
+      }
+    }
   }
 }
 
