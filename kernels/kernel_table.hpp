@@ -60,9 +60,10 @@ struct KernelTable {
   // ρ′ = rᵀr; iterations += 1; histories are written; √ρ′ ≤ target: converged; else p = r + (ρ′/ρ) p.
   void (*cg_direct)(Device&, const ConjugateGradientState<T>&) = nullptr;
 
-  // Dense factorisation (cholesky).
+  // Dense factorisation (cholesky, eigenvalues).
   void (*cholesky_factor)(Device&, const CholeskyFactor<T>&) = nullptr;
   void (*cholesky_solve)(Device&, const CholeskySolve<T>&) = nullptr;
+  void (*symmetric_eigenvalues)(Device&, const SymmetricEigenvalues<T>&) = nullptr;
 };
 
 }  // namespace clout

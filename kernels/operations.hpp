@@ -253,4 +253,11 @@ struct CholeskySolve {
   MatrixView<T> vectors;       // [k][p], contiguous
 };
 
+/// All eigenvalues of a symmetric matrix, ascending; the matrix is destroyed.
+template <class T>
+struct SymmetricEigenvalues {
+  MatrixView<T> matrix;  // [p][p], contiguous
+  T* values = nullptr;   // [p]
+};
+
 }  // namespace clout

@@ -29,10 +29,10 @@ void run_loss(const Invocation& call) {
   const std::vector<T> host = losses.to_host();
   double mean = 0;
   for (Index i = 0; i < n; ++i)
-    mean += objective.example_weight(i) * static_cast<double>(host[static_cast<std::size_t>(i)]);
+    mean += objective.example_weight(i) / objective.total_weight() * static_cast<double>(host[static_cast<std::size_t>(i)]);
   write_array<T>(call.options, problem.manifest(), {n}, host);
   print_facts(call.options, Facts{{"examples", n},
-                                  {"mean_loss", mean / objective.total_weight()},
+                                  {"mean_loss", mean},
                                   {"written", call.options.out}});
 }
 

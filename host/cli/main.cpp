@@ -45,6 +45,7 @@ int run(int argc, char** argv) {
   Run chosen;
   add_info(app, call.options, chosen);
   add_engine_verbs(app, call.options, chosen);
+  add_spectrum(app, call.options, chosen);
   add_job_verbs(app, call.options, chosen);
   add_reproduce(app, call.options, chosen);
   try {

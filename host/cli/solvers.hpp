@@ -10,11 +10,15 @@ namespace clout::cli {
 /// Largest model whose explicit Hessian is assembled (cli.md).
 constexpr Index kMostDirectParameters = 20'000;
 
+inline void require_explicit(Index parameters) {
+  require(parameters <= kMostDirectParameters,
+          "an explicit Hessian of " + std::to_string(parameters) + " parameters; expected at most " +
+              std::to_string(kMostDirectParameters) + " (--solver cg has no such limit)");
+}
+
 template <class T>
 std::shared_ptr<const HessianFactor<T>> make_factor(Problem& problem, double damping) {
-  require(problem.parameters() <= kMostDirectParameters,
-          "an explicit Hessian of " + std::to_string(problem.parameters()) + " parameters; expected at most " +
-              std::to_string(kMostDirectParameters) + " (--solver cg has no such limit)");
+  require_explicit(problem.parameters());
   return std::make_shared<HessianFactor<T>>(problem.objective<T>(), damping, problem.progress());
 }
 

@@ -30,6 +30,7 @@ CLI::App& add_verb(CLI::App& app, const std::string& name, const std::string& wh
 
 void add_info(CLI::App& app, Options& options, Run& chosen);
 void add_engine_verbs(CLI::App& app, Options& options, Run& chosen);
+void add_spectrum(CLI::App& app, Options& options, Run& chosen);
 void add_job_verbs(CLI::App& app, Options& options, Run& chosen);
 void add_reproduce(CLI::App& app, Options& options, Run& chosen);
 

@@ -86,5 +86,7 @@ template <class T>
 void cholesky_factor(Device&, const CholeskyFactor<T>&);
 template <class T>
 void cholesky_solve(Device&, const CholeskySolve<T>&);
+template <class T>
+void symmetric_eigenvalues(Device&, const SymmetricEigenvalues<T>&);
 
 }  // namespace clout::cpu

@@ -42,6 +42,7 @@ const KernelTable<T>& table() {
       .cg_direct = cg_direct<T>,
       .cholesky_factor = cholesky_factor<T>,
       .cholesky_solve = cholesky_solve<T>,
+      .symmetric_eigenvalues = symmetric_eigenvalues<T>,
   };
   return filling;
 }

@@ -60,6 +60,26 @@ inline cusolverStatus_t potrs(cusolverDnHandle_t solver, cublasFillMode_t fill, 
                               double* b, int ldb, int* info) {
   return cusolverDnDpotrs(solver, fill, n, k, a, lda, b, ldb, info);
 }
+inline cusolverStatus_t syevd_scratch(cusolverDnHandle_t solver, int n, const float* a, int lda, const float* values,
+                                      int* elements) {
+  return cusolverDnSsyevd_bufferSize(solver, CUSOLVER_EIG_MODE_NOVECTOR, CUBLAS_FILL_MODE_UPPER, n, a, lda, values,
+                                     elements);
+}
+inline cusolverStatus_t syevd_scratch(cusolverDnHandle_t solver, int n, const double* a, int lda, const double* values,
+                                      int* elements) {
+  return cusolverDnDsyevd_bufferSize(solver, CUSOLVER_EIG_MODE_NOVECTOR, CUBLAS_FILL_MODE_UPPER, n, a, lda, values,
+                                     elements);
+}
+inline cusolverStatus_t syevd(cusolverDnHandle_t solver, int n, float* a, int lda, float* values, float* scratch,
+                              int elements, int* info) {
+  return cusolverDnSsyevd(solver, CUSOLVER_EIG_MODE_NOVECTOR, CUBLAS_FILL_MODE_UPPER, n, a, lda, values, scratch,
+                          elements, info);
+}
+inline cusolverStatus_t syevd(cusolverDnHandle_t solver, int n, double* a, int lda, double* values, double* scratch,
+                              int elements, int* info) {
+  return cusolverDnDsyevd(solver, CUSOLVER_EIG_MODE_NOVECTOR, CUBLAS_FILL_MODE_UPPER, n, a, lda, values, scratch,
+                          elements, info);
+}
 
 /// C ← A Bᵀ with A [m][l], B [n][l], C [m][n], all row-major.  2mnl flops.
 template <class T>

@@ -76,6 +76,8 @@ template <class T>
 void cholesky_factor(Device&, const CholeskyFactor<T>&);
 template <class T>
 void cholesky_solve(Device&, const CholeskySolve<T>&);
+template <class T>
+void symmetric_eigenvalues(Device&, const SymmetricEigenvalues<T>&);
 
 template <class T>
 const KernelTable<T>& kernel_table() {
@@ -117,6 +119,7 @@ const KernelTable<T>& kernel_table() {
       .cg_direct = cg_direct<T>,
       .cholesky_factor = cholesky_factor<T>,
       .cholesky_solve = cholesky_solve<T>,
+      .symmetric_eigenvalues = symmetric_eigenvalues<T>,
   };
   return table;
 }

@@ -30,9 +30,11 @@ struct Case {
 #ifdef CLOUT_TEST_SMALL
 inline constexpr bool kSmall = true;
 using Cases = ::testing::Types<Case<Cuda, float>, Case<Cuda, double>>;
+using DoubleCases = ::testing::Types<Case<Cuda, double>>;
 #else
 inline constexpr bool kSmall = false;
 using Cases = ::testing::Types<Case<Cpu, float>, Case<Cpu, double>, Case<Cuda, float>, Case<Cuda, double>>;
+using DoubleCases = ::testing::Types<Case<Cpu, double>, Case<Cuda, double>>;
 #endif
 
 struct CaseName {

@@ -7,12 +7,6 @@
 namespace clout::test {
 namespace {
 
-#ifdef CLOUT_TEST_SMALL
-using DoubleCases = ::testing::Types<Case<Cuda, double>>;
-#else
-using DoubleCases = ::testing::Types<Case<Cpu, double>, Case<Cuda, double>>;
-#endif
-
 /// A number on a device, and how far off it may be.
 struct Uncertain {
   Real value = 0, bound = 0;

@@ -1,4 +1,4 @@
-// cuSOLVER's Cholesky over LAPACK.
+// cuSOLVER's Cholesky and eigenvalues over LAPACK.
 
 #include <lapack.h>
 
@@ -77,5 +77,28 @@ cusolverStatus_t cusolverDnDpotrs(cusolverDnHandle_t handle, cublasFillMode_t fi
   return checked(handle, is_square(n, lda) && columns >= 0 && ldb >= std::max(1, n) && info, [&] {
     const char triangle = lapack(fill);
     LAPACK_dpotrs(&triangle, &n, &columns, a, &lda, b, &ldb, info);
+  });
+}
+
+cusolverStatus_t cusolverDnSsyevd_bufferSize(cusolverDnHandle_t handle, cusolverEigMode_t, cublasFillMode_t, int n,
+                                             const float*, int lda, const float*, int* work_size) {
+  return checked(handle, is_square(n, lda) && work_size, [&] { *work_size = 3 * n + kWork; });
+}
+cusolverStatus_t cusolverDnDsyevd_bufferSize(cusolverDnHandle_t handle, cusolverEigMode_t, cublasFillMode_t, int n,
+                                             const double*, int lda, const double*, int* work_size) {
+  return checked(handle, is_square(n, lda) && work_size, [&] { *work_size = 3 * n + kWork; });
+}
+cusolverStatus_t cusolverDnSsyevd(cusolverDnHandle_t handle, cusolverEigMode_t mode, cublasFillMode_t fill, int n,
+                                  float* a, int lda, float* values, float* work, int work_size, int* info) {
+  return checked(handle, is_square(n, lda) && values && work && work_size >= 3 * n + kWork && info, [&] {
+    const char job = mode == CUSOLVER_EIG_MODE_VECTOR ? 'V' : 'N', triangle = lapack(fill);
+    LAPACK_ssyev(&job, &triangle, &n, a, &lda, values, work, &work_size, info);
+  });
+}
+cusolverStatus_t cusolverDnDsyevd(cusolverDnHandle_t handle, cusolverEigMode_t mode, cublasFillMode_t fill, int n,
+                                  double* a, int lda, double* values, double* work, int work_size, int* info) {
+  return checked(handle, is_square(n, lda) && values && work && work_size >= 3 * n + kWork && info, [&] {
+    const char job = mode == CUSOLVER_EIG_MODE_VECTOR ? 'V' : 'N', triangle = lapack(fill);
+    LAPACK_dsyev(&job, &triangle, &n, a, &lda, values, work, &work_size, info);
   });
 }

@@ -1,5 +1,5 @@
 #pragma once
-// Stands in for cuSOLVER's dense Cholesky: the same names and values, with CPU bodies over LAPACK. Column-major.
+// Stands in for cuSOLVER's dense Cholesky and eigenvalues: the same names and values, with CPU bodies over LAPACK. Column-major.
 
 #include "cublas_v2.h"
 
@@ -33,3 +33,15 @@ cusolverStatus_t cusolverDnSpotrs(cusolverDnHandle_t handle, cublasFillMode_t fi
                                   int lda, float* b, int ldb, int* info);
 cusolverStatus_t cusolverDnDpotrs(cusolverDnHandle_t handle, cublasFillMode_t fill, int n, int columns, const double* a,
                                   int lda, double* b, int ldb, int* info);
+
+enum cusolverEigMode_t { CUSOLVER_EIG_MODE_NOVECTOR = 0, CUSOLVER_EIG_MODE_VECTOR = 1 };
+
+// `info` is device memory: 0, or how many off-diagonals did not converge. The matrix is destroyed.
+cusolverStatus_t cusolverDnSsyevd_bufferSize(cusolverDnHandle_t handle, cusolverEigMode_t mode, cublasFillMode_t fill,
+                                             int n, const float* a, int lda, const float* values, int* work_size);
+cusolverStatus_t cusolverDnDsyevd_bufferSize(cusolverDnHandle_t handle, cusolverEigMode_t mode, cublasFillMode_t fill,
+                                             int n, const double* a, int lda, const double* values, int* work_size);
+cusolverStatus_t cusolverDnSsyevd(cusolverDnHandle_t handle, cusolverEigMode_t mode, cublasFillMode_t fill, int n,
+                                  float* a, int lda, float* values, float* work, int work_size, int* info);
+cusolverStatus_t cusolverDnDsyevd(cusolverDnHandle_t handle, cusolverEigMode_t mode, cublasFillMode_t fill, int n,
+                                  double* a, int lda, double* values, double* work, int work_size, int* info);

@@ -1,0 +1,26 @@
+#pragma once
+// All eigenvalues of a Hessian: whether it is positive definite, and which damping makes it so.
+
+#include <clout/engine/solver.hpp>
+
+namespace clout {
+
+struct Spectrum {
+  std::vector<double> eigenvalues;  ///< of H, ascending: [p]
+  double rounding = 0;              ///< eigenvalues are known to about this; nearer to zero they count as zero
+
+  double smallest() const { return eigenvalues.front(); }
+  double largest() const { return eigenvalues.back(); }
+  double trace() const;
+  Index negative() const;           ///< below −rounding
+  Index positive() const;           ///< above rounding
+  bool is_positive_definite() const { return positive() == static_cast<Index>(eigenvalues.size()); }
+  /// What brings the smallest eigenvalue of H + damping·I to as far above zero as it was below, and the condition to 1e6 at
+  /// most; 0 where H is positive definite.
+  double advised_damping() const;
+};
+
+/// By the explicit Hessian, in double on the objective's device: 8p² bytes.
+Spectrum spectrum(Objective<double>& objective, const Progress& progress = {});
+
+}  // namespace clout
