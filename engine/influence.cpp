@@ -68,9 +68,16 @@ typename Influence<T>::Scores Influence<T>::scores(std::span<const Index> test_r
     const Scores s = inverse_products(test_rows.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)));
     append(result.report, s.report);
     result.norms.insert(result.norms.end(), s.norms.begin(), s.norms.end());
-    s_rounded.assign(s.values.begin(), s.values.end());
+    s_rounded.resize(s.values.size());
+    std::vector<double> offsets, units;
+    for (Index t = 0; t < count; ++t) {
+      // In units of its own, so that single precision neither underflows nor overflows.
+      const std::span<const double> row(s.values.data() + t * p, static_cast<std::size_t>(p));
+      units.push_back(binary_unit(row));
+      for (std::size_t i = 0; i < row.size(); ++i)
+        s_rounded[static_cast<std::size_t>(t * p) + i] = static_cast<T>(row[i] / units.back());
+    }
     s_device.upload(std::span<const T>(s_rounded));
-    std::vector<double> offsets;
     for (Index t = 0; t < count; ++t)
       offsets.push_back(regularizer_term(regularized, train_.l2(), s.values.data() + t * p, theta_));
     for (Index row = 0; row < n; row += kExampleRows) {
@@ -79,11 +86,11 @@ typename Influence<T>::Scores Influence<T>::scores(std::span<const Index> test_r
       tile.resize(static_cast<std::size_t>(rows * count));
       tangents.download(tile);
       for (Index t = 0; t < count; ++t) {
-        const double offset = offsets[static_cast<std::size_t>(t)];
+        const double offset = offsets[static_cast<std::size_t>(t)], unit = units[static_cast<std::size_t>(t)];
         double* out = result.values.data() + (first + t) * n + row;
         for (Index i = 0; i < rows; ++i)
           out[i] = train_.example_weight(row + i) / train_.total_weight() *
-                   (static_cast<double>(tile[static_cast<std::size_t>(i * count + t)]) + offset);
+                   (unit * static_cast<double>(tile[static_cast<std::size_t>(i * count + t)]) + offset);
       }
     }
     if (progress) progress("influence", static_cast<double>(first + count), static_cast<double>(m));

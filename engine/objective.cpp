@@ -25,8 +25,8 @@ ParameterRanges regularized_ranges(const std::vector<ParameterBlock>& layout) {
 
 template <class T>
 void Objective<T>::explicit_hessian(double damping, MatrixView<T> out) {
-  const Index p = parameters();
-  Buffer<T> units(device(), kUnitBlock * p);
+  const Index p = this->parameters();
+  Buffer<T> units(this->device(), kUnitBlock * p);
   std::vector<T> host(static_cast<std::size_t>(kUnitBlock * p));
   for (Index first = 0; first < p; first += kUnitBlock) {
     const Index count = std::min(kUnitBlock, p - first);
@@ -40,6 +40,10 @@ void Objective<T>::explicit_hessian(double damping, MatrixView<T> out) {
 template <class T>
 void Objective<T>::batch_gradients(MatrixView<const T>, const Index*, Index, const Exclusions&, MatrixView<T>) {
   ensure(false, "this objective has no gradients of minibatches");
+}
+template <class T>
+void Objective<T>::divergence_gradients(MatrixView<const T>, MatrixView<T>) {
+  ensure(false, "this objective has no divergence in function space");
 }
 template <class T>
 void Objective<T>::removal_constants(const Removals&, MatrixView<T>) {
@@ -63,9 +67,8 @@ double objective_value(Objective<T>& objective, MatrixView<const T> theta) {
   const std::vector<T> host = losses.to_host();
   for (Index i = 0; i < n; ++i) {
     const double weight = objective.example_weight(i);
-    if (weight != 0) mean += weight * static_cast<double>(host[static_cast<std::size_t>(i)]);
+    if (weight != 0) mean += weight / objective.total_weight() * static_cast<double>(host[static_cast<std::size_t>(i)]);
   }
-  mean /= objective.total_weight();
 
   const std::vector<T> parameters = to_host(objective.device(), theta);
   double squares = 0;
@@ -76,6 +79,22 @@ double objective_value(Objective<T>& objective, MatrixView<const T> theta) {
       squares += value * value;
     }
   return mean + 0.5 * objective.l2() * squares;
+}
+
+template <class T>
+double kept_weight(const Objective<T>& objective, const std::vector<Index>& group) {
+  const double total = objective.total_weight();
+  double kept = total;
+  for (const Index row : group) kept -= objective.example_weight(row);
+  if (kept < 0.5 * total) {  // the difference would have lost digits
+    std::vector<bool> goes(static_cast<std::size_t>(objective.examples()));
+    for (const Index row : group) goes[static_cast<std::size_t>(row)] = true;
+    kept = 0;
+    for (Index i = 0; i < objective.examples(); ++i)
+      if (!goes[static_cast<std::size_t>(i)]) kept += objective.example_weight(i);
+  }
+  require(kept > 0, "examples to remove: together they are all the weight there is; something must stay");
+  return kept;
 }
 
 template <class T>
@@ -91,6 +110,8 @@ template class Objective<float>;
 template class Objective<double>;
 template double objective_value(Objective<float>&, MatrixView<const float>);
 template double objective_value(Objective<double>&, MatrixView<const double>);
+template double kept_weight(const Objective<float>&, const std::vector<Index>&);
+template double kept_weight(const Objective<double>&, const std::vector<Index>&);
 template std::vector<double> row_norms(Device&, MatrixView<const float>);
 template std::vector<double> row_norms(Device&, MatrixView<const double>);
 

@@ -1,7 +1,7 @@
 #pragma once
 // What the engine asks of a model: four passes (math.md) over one data set, at one point θ.
 
-#include <clout/engine/removals.hpp>
+#include <clout/engine/retrainable.hpp>
 #include <clout/kernels/device.hpp>
 #include <string>
 #include <vector>
@@ -26,16 +26,8 @@ ParameterRanges regularized_ranges(const std::vector<ParameterBlock>& layout);
 /// set_parameters, gradients_without and losses_at is evaluated at the θ of the last set_parameters. Results are
 /// overwritten. Implementations give the same bits for the same call, run after run.
 template <class T>
-class Objective {
+class Objective : public Retrainable<T> {
  public:
-  Objective() = default;
-  Objective(const Objective&) = delete;
-  Objective& operator=(const Objective&) = delete;
-  virtual ~Objective() = default;
-
-  virtual Device& device() const = 0;
-  virtual Index parameters() const = 0;      // p
-  virtual Index examples() const = 0;        // n
   virtual Index input_size() const = 0;      // d: numbers in one example's input
   virtual double total_weight() const = 0;   // W
   virtual double example_weight(Index i) const = 0;
@@ -69,13 +61,6 @@ class Objective {
   /// orthogonal to those directions, so no solution for a gradient changes. The default adds nothing.
   virtual void fix_symmetries(MatrixView<T> matrix) { static_cast<void>(matrix); }
 
-  /// Why R has no minimum once the examples of `removed` are gone, in words; empty where nothing of the kind is known.
-  /// A small gradient does not tell: along a direction in which R only ever falls the gradient vanishes too.
-  virtual std::string obstacle_to_minimum(std::span<const Index> removed) const {
-    static_cast<void>(removed);
-    return {};
-  }
-
   /// Where R falls for ever along a direction, [1][p], without a regulariser: why, in words (to some 1e-6 of the
   /// direction). Empty where it does not, and where the model cannot tell, which is the default.
   virtual std::string obstacle_along(MatrixView<const T> direction) {
@@ -93,17 +78,21 @@ class Objective {
   virtual void batch_gradients(MatrixView<const T> parameters, const Index* rows, Index count,
                                const Exclusions& exclusions, MatrixView<T> out);
 
-  // Retraining without some examples. R_j is the mean over what is left plus the same regulariser; W_j = W − removed.
+  /// (1/W) Σ wᵢ ∇KL(pᵢ(θ) ‖ pᵢ(θ_j)) with respect to θ_j, p the model's output, without regulariser: the gradient of the
+  /// Bregman divergence in function space from where the objective stands. [k][p]. Where has_batches().
+  virtual void divergence_gradients(MatrixView<const T> parameters, MatrixView<T> out);
 
-  /// Whether the three functions below are there.
-  virtual bool can_remove() const { return false; }
-  /// (W_j/W) ∇R_j(θ): [k][p] for the k sets of `removals`.
-  virtual void removal_constants(const Removals& removals, MatrixView<T> out);
-  /// (W_j/W) (∇R_j(θ + δ_j) − ∇R_j(θ)) in difference form: relative errors act on the difference alone. [k][p].
-  virtual void removal_differences(const Removals& removals, MatrixView<const T> offsets, MatrixView<T> out);
-  /// ∇R_j(θ_j) from scratch at k other parameter vectors. [k][p].
-  virtual void gradients_without(const Removals& removals, MatrixView<const T> parameters, MatrixView<T> out);
+  // Retraining without some examples: not there by default.
+
+  bool can_remove() const override { return false; }
+  void removal_constants(const Removals& removals, MatrixView<T> out) override;
+  void removal_differences(const Removals& removals, MatrixView<const T> offsets, MatrixView<T> out) override;
+  void gradients_without(const Removals& removals, MatrixView<const T> parameters, MatrixView<T> out) override;
 };
+
+/// Σ of the weights that stay when `group` goes. Throws InvalidInput where that is nothing.
+template <class T>
+double kept_weight(const Objective<T>& objective, const std::vector<Index>& group);
 
 /// R(θ) at the objective's θ, summed in double. `theta` is the same θ on the device, [1][p].
 template <class T>

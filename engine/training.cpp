@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <chrono>
 #include <clout/engine/conjugate_gradient.hpp>
+#include <clout/engine/direct_solver.hpp>
 #include <clout/engine/training.hpp>
 #include <clout/kernels/kernel_table.hpp>
 #include <cmath>
@@ -18,6 +19,7 @@ constexpr double kRounding = 1e-13;
 // along e^(−t), a step has length 1 and ends at 1/e of the curvature, however small the gradient has become.
 constexpr double kLeastCurvatureKept = 0.7;
 constexpr int kStepsToTell = 16;  // beyond the tolerance
+constexpr Index kMostExact = 2048;  // parameters, for Newton's exact directions where there is no regulariser
 constexpr std::size_t kStepsRemembered = 4;  // their sum is where θ goes, whatever rounding does to a single one
 
 template <class T>
@@ -130,6 +132,8 @@ class Newton {
   }
 
   std::vector<double> newton_direction() {
+    if (watches_curvature_ && size() <= kMostExact)
+      if (const std::vector<double> exact = exact_direction(); !exact.empty()) return exact;
     // H d = g with ‖g − Hd‖ ≤ η‖g‖; η falls with ‖g‖ for superlinear convergence (Eisenstat & Walker 1996).
     std::vector<T> scaled(host_gradient_.size());
     for (std::size_t i = 0; i < scaled.size(); ++i) scaled[i] = static_cast<T>(host_gradient_[i] / norm_);
@@ -141,6 +145,21 @@ class Newton {
     std::vector<double> direction(d.size());
     for (std::size_t i = 0; i < d.size(); ++i) direction[i] = static_cast<double>(d[i]) * norm_;
     return direction;
+  }
+
+  /// By a factor of the explicit Hessian, which sees directions of next to no curvature too; empty where there is none.
+  std::vector<double> exact_direction() {
+    try {
+      const HessianFactor<double> factor(exact_, 0.0);
+      Buffer<double> d(exact_.device(), std::span<const double>(host_gradient_));
+      factor.solve(d.view(1, size()));
+      std::vector<double> direction = d.to_host();
+      return std::all_of(direction.begin(), direction.end(), [](double x) { return std::isfinite(x); })
+                 ? direction
+                 : std::vector<double>{};
+    } catch (const NotCertified&) {
+      return {};
+    }
   }
 
   Objective<double>& exact_;

@@ -33,7 +33,7 @@ void require_minimum(const std::vector<Index>& group, const std::string& obstacl
 
 }  // namespace
 
-void require_minima(const Objective<double>& objective, const std::vector<std::vector<Index>>& groups) {
+void require_minima(const Retrainable<double>& objective, const std::vector<std::vector<Index>>& groups) {
   for (const std::vector<Index>& group : groups) require_minimum(group, objective.obstacle_to_minimum(group));
 }
 
@@ -51,7 +51,7 @@ struct LeaveOneOut<T>::State {
 };
 
 template <class T>
-LeaveOneOut<T>::LeaveOneOut(Objective<double>& exact, Objective<T>& fast, Objective<double>& test,
+LeaveOneOut<T>::LeaveOneOut(Retrainable<double>& exact, Retrainable<T>& fast, Objective<double>& test,
                             const HessianFactor<T>& factor, std::vector<double> theta, Retrain retrain,
                             LeaveOneOutOptions options)
     : exact_(exact),
@@ -145,7 +145,7 @@ void LeaveOneOut<T>::iterate(const Removals& removals, State& state, Index model
   state.norms = row_norms<double>(exact_.device(), state.gradient);
 
   double contraction = kFirstContraction;
-  while (state.iterations < options_.max_steps) {
+  while (options_.chord && state.iterations < options_.max_steps) {
     const double worst = worst_of(state.norms, models);
     step(state);
     if (worst * contraction <= kVerifyMargin * options_.tolerance || state.verified) verify(removals, state);
@@ -198,7 +198,7 @@ void LeaveOneOut<T>::finish_by_newton(const Removals& removals, State& state, In
   const std::size_t bytes = static_cast<std::size_t>(exact_.parameters()) * sizeof(double);
   for (Index j = 0; j < models; ++j) {
     RetrainedModel& model = out[static_cast<std::size_t>(j)];
-    if (model.gradient_norm <= options_.tolerance || !retrain_) continue;
+    if ((options_.chord && model.gradient_norm <= options_.tolerance) || !retrain_) continue;
     std::vector<double> theta = theta_;  // the chord iteration may have left for anywhere
     const TrainingReport report = retrain_(removals.group(j), theta);
     require_minimum(removals.group(j), report.obstacle);

@@ -10,6 +10,7 @@ namespace clout {
 struct LeaveOneOutOptions {
   double tolerance = 1e-10;  ///< on ‖∇R_j(θ_j)‖₂, from scratch in double
   Index max_steps = 40;      ///< of the chord iteration, before a model is handed to Newton's method
+  bool chord = true;         ///< false: every model by Newton's method, which alone sees that there is no minimum
   Index block = 64;          ///< models side by side; part of the request: another width gives other bits
 };
 
@@ -23,10 +24,10 @@ struct RetrainedModel {
 
 /// Throws NotCertified, naming the first set without which the objective is known to have no minimum: a gradient norm
 /// proves nothing there.
-void require_minima(const Objective<double>& objective, const std::vector<std::vector<Index>>& groups);
+void require_minima(const Retrainable<double>& objective, const std::vector<std::vector<Index>>& groups);
 
 /// Retrains R_j, the mean over the examples that are left plus the same (λ/2)‖θ_reg‖², by chord steps in difference
-/// form: δ ← δ − F⁻¹ (W_j/W) ∇R_j(θ̂ + δ), F the factor of the Hessian at θ̂; the first step is the influence estimate.
+/// form (or another retrainable objective): δ ← δ − F⁻¹ (W_j/W) ∇R_j(θ̂ + δ), F the factor of the Hessian at θ̂; the first step is the influence estimate.
 /// Products in precision T act on differences alone; the last evaluation is in double, from scratch, and decides.
 template <class T>
 class LeaveOneOut {
@@ -35,7 +36,7 @@ class LeaveOneOut {
   using Retrain = std::function<TrainingReport(const std::vector<Index>& group, std::vector<double>& theta)>;
 
   /// `exact` and `fast` are one objective at θ̂, `test` the same model at θ̂ on the test examples.
-  LeaveOneOut(Objective<double>& exact, Objective<T>& fast, Objective<double>& test, const HessianFactor<T>& factor,
+  LeaveOneOut(Retrainable<double>& exact, Retrainable<T>& fast, Objective<double>& test, const HessianFactor<T>& factor,
               std::vector<double> theta, Retrain retrain, LeaveOneOutOptions options = {});
 
   /// All models, in fixed blocks numbered from the request; finished blocks are taken from and added to the journal.
@@ -54,8 +55,8 @@ class LeaveOneOut {
   void finish_by_newton(const Removals& removals, State& state, Index models, std::vector<RetrainedModel>& out);
   std::vector<double> loss_changes(MatrixView<const double> parameters);
 
-  Objective<double>& exact_;
-  Objective<T>& fast_;
+  Retrainable<double>& exact_;
+  Retrainable<T>& fast_;
   Objective<double>& test_;
   const HessianFactor<T>& factor_;
   std::vector<double> theta_;

@@ -106,6 +106,7 @@ template <class T>
 void ConvNet<T>::set_parameters(MatrixView<const T> theta) {
   expect_shape("parameters", theta.rows, theta.columns, 1, parameters());
   kernels().combine(device(), {1.0, theta, 0.0, theta_.view(1, parameters())});
+  targets_ = {};
 }
 
 template <class T>
@@ -207,6 +208,23 @@ void ConvNet<T>::batch_gradients(MatrixView<const T> parameters_k, const Index* 
   chosen.count = count;
   run(kernels().network_gradient, kernels().network_gradient_scratch,
       NetworkGradient<T>{shape_, chosen, parameters_k, exclusions, 0.0, out, {}});
+}
+
+template <class T>
+void ConvNet<T>::divergence_gradients(MatrixView<const T> parameters_k, MatrixView<T> out) {
+  expect_vectors("parameter vectors", parameters_k, parameters());
+  expect_shape("divergence gradients", out.rows, out.columns, parameters_k.rows, parameters());
+  const Index n = examples(), classes = shape_.classes;
+  if (targets_.is_empty()) {
+    targets_ = Buffer<T>(device(), n * classes);
+    const MatrixView<T> p = targets_.view(n, classes);
+    logits_at(theta_.view(1, parameters()), 0, p);
+    kernels().softmax_cross_entropy(device(), {p, classes, data_.labels(), p, {}});
+  }
+  NetworkBatch<T> all = batch(0, n);
+  all.targets = targets_.data();
+  run(kernels().network_gradient, kernels().network_gradient_scratch,
+      NetworkGradient<T>{shape_, all, parameters_k, {}, scale(), out, {}});
 }
 
 template class ConvNet<float>;

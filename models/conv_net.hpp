@@ -48,6 +48,7 @@ class ConvNet : public Objective<T> {
   bool has_batches() const override { return true; }
   void batch_gradients(MatrixView<const T> parameters, const Index* rows, Index count, const Exclusions& exclusions,
                        MatrixView<T> out) override;
+  void divergence_gradients(MatrixView<const T> parameters, MatrixView<T> out) override;
 
   const NetworkShape& shape() const { return shape_; }
   const Dataset<T>& data() const { return data_; }
@@ -69,6 +70,7 @@ class ConvNet : public Objective<T> {
   double l2_;
   Curvature curvature_;
   Buffer<T> theta_;  // [1][p]
+  Buffer<T> targets_;  // [n][K] probabilities at theta_; empty until they are asked for
   Buffer<std::byte> scratch_;  // grows to the largest call, so that loops of equal calls allocate nothing
 };
 

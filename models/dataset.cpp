@@ -94,6 +94,19 @@ FeatureView<T> Dataset<T>::view() const {
   return view;
 }
 
+template <class T>
+std::vector<double> Dataset<T>::host_features(Index first, Index count) const {
+  std::vector<double> features(static_cast<std::size_t>(count * features_));
+  const auto copy = [&]<class U>(const U* from, double scale) {
+    std::vector<U> stored(features.size());
+    device_->copy_to_host(stored.data(), from + first * features_, stored.size() * sizeof(U));
+    for (std::size_t i = 0; i < stored.size(); ++i) features[i] = scale * static_cast<double>(stored[i]);
+  };
+  if (bytes_) copy(bytes_->data(), 1.0 / 255.0);
+  else copy(values_->data(), 1.0);
+  return features;
+}
+
 template class Dataset<float>;
 template class Dataset<double>;
 template Dataset<float> Dataset<float>::as<float>() const;

@@ -42,6 +42,8 @@ class Dataset {
   /// 1/W leaves the range of T.
   double weight_unit() const { return weight_unit_; }
   const std::vector<std::int32_t>& host_labels() const { return *host_labels_; }
+  /// The features of examples first … first + count − 1, as the model sees them: [count][d].
+  std::vector<double> host_features(Index first, Index count) const;
 
  private:
   template <class U>

@@ -11,8 +11,6 @@ namespace {
 constexpr Index kRowBlock = 4096;
 // Gradients of removed examples that are formed at once.
 constexpr Index kGradientBlock = 64;
-// Of the largest change of a logit beside another: changes below are none, along directions known to about that.
-constexpr double kNoChange = 1e-6;
 
 }  // namespace
 
@@ -236,40 +234,6 @@ std::string LogisticRegression<T>::obstacle_to_minimum(std::span<const Index> re
 }
 
 template <class T>
-std::string LogisticRegression<T>::obstacle_along(MatrixView<const T> direction) {
-  // No loss rises along v where (v_y − v_c)·x ≥ 0 for every example and class (Albert & Anderson 1984).
-  const Index n = examples(), classes = shape_.classes;
-  Buffer<T> logits(device(), std::min(n, kRowBlock) * classes);
-  std::vector<T> host;
-  double least = 0, largest = 0;
-  for (Index first = 0; first < n; first += kRowBlock) {
-    const Index count = std::min(kRowBlock, n - first);
-    kernels().linear_forward(device(), {data_.view().rows_from(first, count), shape_, direction, logits.view(count, classes)});
-    host.resize(static_cast<std::size_t>(count * classes));
-    logits.download(host);
-    for (Index i = 0; i < count; ++i) {
-      if (data_.weight(first + i) == 0) continue;
-      const T* z = host.data() + i * classes;
-      const T own = z[data_.host_labels()[static_cast<std::size_t>(first + i)]];
-      for (Index c = 0; c < classes; ++c) {
-        least = std::min(least, static_cast<double>(own - z[c]));
-        largest = std::max(largest, static_cast<double>(own - z[c]));
-      }
-    }
-  }
-  if (largest == 0 || least < -kNoChange * largest) return {};
-  return "classes are separable, so without a regulariser the parameters run away and there is no minimum; raise --l2";
-}
-
-template <class T>
-double LogisticRegression<T>::removed_weight(const std::vector<Index>& group) const {
-  double sum = 0;
-  for (const Index row : group) sum += data_.weight(row);
-  require(sum < total_weight(), "examples to remove: together they are all the weight there is; something must stay");
-  return sum;
-}
-
-template <class T>
 void LogisticRegression<T>::removal_constants(const Removals& removals, MatrixView<T> out) {
   // (W_j/W) ∇R_j(θ) = ∇R(θ) − (1/W) Σ_removed wᵢ ∇ℓᵢ − ((W − W_j)/W) λθ.
   expect_shape("removal constants", out.rows, out.columns, removals.models(), parameters());
@@ -290,7 +254,7 @@ void LogisticRegression<T>::removal_constants(const Removals& removals, MatrixVi
                                      gradients.view(count, parameters()).rows_from(e, 1), 1.0, row});
     }
     kernels().add_regularizer(
-        device(), {shape_.regularized(), -l2_ * removed_weight(group) / total, 0.0, theta_.view(1, parameters()), row});
+        device(), {shape_.regularized(), -l2_ * (1 - kept_weight(*this, group) / total), 0.0, theta_.view(1, parameters()), row});
   }
 }
 
@@ -301,7 +265,7 @@ void LogisticRegression<T>::removal_differences(const Removals& removals, Matrix
   expect_shape("offsets", offsets.rows, offsets.columns, removals.models(), parameters());
   sweep(SweepStep::difference, offsets, removals.exclusions(), out);
   for (Index model = 0; model < removals.models(); ++model) {
-    const double kept = 1 - removed_weight(removals.group(model)) / total_weight();
+    const double kept = kept_weight(*this, removals.group(model)) / total_weight();
     kernels().add_regularizer(
         device(), {shape_.regularized(), l2_ * kept, 0.0, offsets.rows_from(model, 1), out.rows_from(model, 1)});
   }
@@ -315,7 +279,7 @@ void LogisticRegression<T>::gradients_without(const Removals& removals, MatrixVi
   sweep(SweepStep::gradient, parameters_k, removals.exclusions(), out);
   for (Index model = 0; model < removals.models(); ++model) {
     const MatrixView<T> row = out.rows_from(model, 1);
-    const double left = total_weight() - removed_weight(removals.group(model));
+    const double left = kept_weight(*this, removals.group(model));
     kernels().combine(device(), {0.0, {}, total_weight() / left, row});
     kernels().add_regularizer(device(), {shape_.regularized(), l2_, 0.0, parameters_k.rows_from(model, 1), row});
   }

@@ -36,8 +36,9 @@ class LogisticRegression : public Objective<T> {
   void losses_at(MatrixView<const T> parameters, MatrixView<T> out) override;
   void explicit_hessian(double damping, MatrixView<T> out) override;
   void fix_symmetries(MatrixView<T> matrix) override;
-  /// With a bias, a class without any weight: its bias goes to minus infinity.
+  /// Separable classes.
   std::string obstacle_along(MatrixView<const T> direction) override;
+  /// With a bias, a class without any weight: its bias goes to minus infinity.
   std::string obstacle_to_minimum(std::span<const Index> removed) const override;
 
   bool can_remove() const override { return true; }
@@ -55,7 +56,6 @@ class LogisticRegression : public Objective<T> {
   /// One sweep over the data: out_j = (1/W) Σ wᵢ rᵢⱼ ⊗ xᵢ without the removed entries.
   void sweep(SweepStep step, MatrixView<const T> vectors, const Exclusions& exclusions, MatrixView<T> out);
   std::byte* reserve(std::size_t bytes);
-  double removed_weight(const std::vector<Index>& group) const;
 
   Dataset<T> data_;
   LinearShape shape_;

@@ -134,6 +134,20 @@ double written_residual(Problem& problem, MatrixView<const double> right_hand_si
   return worst;
 }
 
+/// Solutions below the range of T would be written with few digits or none.
+template <class T>
+void check_underflow(const std::vector<double>& solutions, Index p) {
+  constexpr double kSmallest = static_cast<double>(std::numeric_limits<T>::min());
+  for (std::size_t first = 0; first < solutions.size(); first += static_cast<std::size_t>(p)) {
+    double largest = 0;
+    for (std::size_t i = first; i < first + static_cast<std::size_t>(p); ++i) largest = std::max(largest, std::abs(solutions[i]));
+    if (largest > 0 && largest < kSmallest)
+      throw NotCertified("solve: the largest entry of solution " + std::to_string(first / static_cast<std::size_t>(p)) +
+                         " is " + number_text(largest, 3) + ", below the range of " +
+                         (sizeof(T) == 4 ? "float32" : "float64") + ": scale the vector up (nothing was written)");
+  }
+}
+
 template <class T>
 void run_solve(const Invocation& call) {
   check_writable(call.options.out);
@@ -147,6 +161,7 @@ void run_solve(const Invocation& call) {
   settle(call.options, report);
   const std::vector<double> host = solutions.to_host();
   const std::vector<T> rounded(host.begin(), host.end());
+  check_underflow<T>(host, p);
   Facts facts = to_json(report);
   facts["max_written_residual"] = written_residual(problem, right_hand_sides.view(k, p), rounded);
   write_array<T>(call.options, problem.manifest(), {k, p}, rounded);

@@ -175,6 +175,10 @@ void add_job_verbs(CLI::App& app, Options& o, Run& chosen) {
   CLI::Option* groups = retraining.add_option("--groups", o.groups, "sets of rows to leave out: .json, lists of indices");
   indices->excludes(all)->excludes(groups);
   all->excludes(groups);
+  retraining.add_option("--retraining", o.retraining,
+                        "convnet: further steps of adam, or to a gradient norm: proximal (Q) or pbrf (with --curvature ggn)")
+      ->check(CLI::IsMember({"adam", "proximal", "pbrf"}))
+      ->capture_default_str();
   add_adam(retraining, o);
   retraining.add_option("--moments", o.moments, "convnet: Adam's moments at --params: .npy [2][p] (default: zero)");
   retraining.add_option("--start-step", o.start_step, "convnet: steps that were taken to --params and --moments")
@@ -184,7 +188,7 @@ void add_job_verbs(CLI::App& app, Options& o, Run& chosen) {
       ->capture_default_str();
   add_solver(retraining, o);
   retraining.get_option("--tolerance")
-      ->description("on every retrained model's gradient norm; convnet: on the solve's true relative residual");
+      ->description("on every retrained model's gradient norm; with Adam: on the solve's true relative residual");
   retraining.preparse_callback([&o](std::size_t) { o.steps = 30'000; });
   retraining.add_flag("--resume", o.resume, "go on with the unfinished work in --out");
   add_out(retraining, o, "the folder to write into");

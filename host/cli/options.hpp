@@ -39,7 +39,7 @@ struct Options {
   std::vector<Index> drops = {110'000, 220'000};
 
   // Retraining and reproducing.
-  std::string indices, groups, moments, data;
+  std::string indices, groups, moments, data, retraining = "adam";
   bool all = false, resume = false, quick = false;
   std::string figure, panel;
 

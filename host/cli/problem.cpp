@@ -227,8 +227,14 @@ Problem::Tests Problem::load_tests() {
       throw InvalidInput("--test-index " + std::to_string(row) + " is out of range; expected 0 to " +
                          std::to_string(examples.shape[0] - 1));
   // No regulariser on the test side (math.md, Conventions).
-  tests.objective =
-      model_.objective(to_dataset(examples, tests.rows, options_.test_x.empty() ? options_.x : options_.test_x), 0.0);
+  const Dataset<double> data =
+      to_dataset(examples, tests.rows, options_.test_x.empty() ? options_.x : options_.test_x);
+  for (Index row = 0; row < data.examples(); ++row) {
+    double squares = 0;
+    for (const double value : data.host_features(row, 1)) squares += value * value;
+    tests.input_norms.push_back(std::sqrt(squares));
+  }
+  tests.objective = model_.objective(data, 0.0);
   const Buffer<double> theta(*device_, std::span<const double>(theta_));
   tests.objective->set_parameters(theta.view(1, parameters()));
   return tests;
@@ -243,6 +249,16 @@ Buffer<T> Problem::load_vectors(Index& k) {
     throw InvalidInput(options_.vectors + ": shape " + io::shape_text(shape) + "; expected [k][" +
                        std::to_string(parameters()) + "] with k at least 1");
   k = shape[0];
+  for (Index j = 0; j < k; ++j) {
+    double largest = 0;
+    for (Index i = j * shape[1]; i < (j + 1) * shape[1]; ++i)
+      largest = std::max(largest, std::abs(numbers[static_cast<std::size_t>(i)]));
+    if (largest > static_cast<double>(std::numeric_limits<T>::max()) ||
+        (largest > 0 && largest < static_cast<double>(std::numeric_limits<T>::min())))
+      throw InvalidInput(options_.vectors + ": the largest entry of vector " + std::to_string(j) +
+                         " is outside the range of " + (sizeof(T) == 4 ? "float32" : "float64") +
+                         "; expected it inside (results scale with vectors)");
+  }
   const std::vector<T> rounded(numbers.begin(), numbers.end());
   return Buffer<T>(*device_, std::span<const T>(rounded));
 }

@@ -48,6 +48,7 @@ class Problem {
   struct Tests {
     std::unique_ptr<Objective<double>> objective;
     std::vector<Index> rows;
+    std::vector<double> input_norms;  // Euclidean, of each row's x as the model sees it
   };
   Tests load_tests();
 

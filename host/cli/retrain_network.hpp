@@ -9,4 +9,7 @@ namespace clout::cli {
 template <class T>
 void retrain_network(const Invocation& call);
 
+/// To the minimum of the proximal objective Q or of the PBRF without each set, to a gradient norm: loo.csv.
+void retrain_proximal(const Invocation& call);
+
 }  // namespace clout::cli

@@ -81,9 +81,15 @@ void linear_input_gradient(Device& device, const LinearInputGradient<T>& op) {
   parallel_tasks(device, ceil_div(n, kInputRows), [&](Index task, int thread) {
     const Index first = task * kInputRows, count = std::min(kInputRows, n - first);
     T* delta = deltas.data() + thread * room;
-    for (Index row = 0; row < count; ++row)
-      for (Index c = 0; c < classes; ++c)
-        delta[row * classes + c] = op.probabilities(first + row, c) - T(op.labels[first + row] == c);
+    for (Index row = 0; row < count; ++row) {
+      const Index label = op.labels[first + row];
+      T others = 0;  // p_y − 1 would cancel
+      for (Index c = 0; c < classes; ++c) {
+        const T probability = op.probabilities(first + row, c);
+        if (c != label) others += delta[row * classes + c] = probability;
+      }
+      delta[row * classes + label] = -others;
+    }
     for (Index j = 0; j < k; ++j)
       for (Index f = 0; f < d; f += kPanel<T>)
         for_each_tile<kTileRows>(count, [&](Index row, auto rows) {

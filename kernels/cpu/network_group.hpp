@@ -55,6 +55,16 @@ void weigh(T* tile, Vector<T> weights, Index classes) {
   for (Index c = 0; c < classes; ++c) store(tile + c * kLanes<T>, load(tile + c * kLanes<T>) * weights);
 }
 
+/// residuals = p − the examples' targets.
+template <class T>
+void residual_tile(const T* p, const T* targets, const LaneGroup<T>& group, Index classes, T* residuals) {
+  const T* rows[kLanes<T>] = {};
+  for (Index lane = 0; lane < group.count; ++lane) rows[lane] = targets + group.example[lane] * classes;
+  rows_to_lanes<T>(rows, classes, T(1), residuals);
+  for (Index c = 0; c < classes; ++c)
+    store(residuals + c * kLanes<T>, load(p + c * kLanes<T>) - load(residuals + c * kLanes<T>));
+}
+
 /// Values, probabilities, and w ∘ δ of the logits, in `deltas`.
 template <class T>
 void primal(const NetworkLayout<T>& layout, const NetworkBatch<T>& batch, const LaneGroup<T>& group,
@@ -64,7 +74,9 @@ void primal(const NetworkLayout<T>& layout, const NetworkBatch<T>& batch, const 
   forward(layout, parameters, memory.values);
   std::copy_n(memory.values + layout.logits, layout.logits_size(), memory.probabilities);
   softmax_tile(memory.probabilities, largest_logit(memory.probabilities, classes), classes);
-  residual_tile(memory.probabilities, group.labels, classes, deltas + layout.logits);
+  T* residuals = deltas + layout.logits;
+  if (batch.targets) residual_tile(memory.probabilities, batch.targets, group, classes, residuals);
+  else residual_tile(memory.probabilities, group.labels, classes, residuals);
   weigh(deltas + layout.logits, weights, classes);
 }
 

@@ -28,13 +28,20 @@ void scatter(const T* tile, Index class_step, Index lane_step, Index count, Inde
   }
 }
 
-/// z ← p ∘ (z − (p·z)1).
+/// z ← p ∘ (z − (p·z)1), z taken relative to the likeliest class's: where that has nearly all the probability, z − p·z
+/// would cancel.
 template <class T>
 void tangent_tile(T* z, const T* p, Index classes) {
-  Vector<T> mean{};
-  for (Index c = 0; c < classes; ++c) mean += load(p + c * kLanes<T>) * load(z + c * kLanes<T>);
+  Vector<T> top = load(p), reference = load(z), mean{};
+  for (Index c = 1; c < classes; ++c) {
+    const Vector<T> probability = load(p + c * kLanes<T>);
+    const Integers<T> wins = probability > top;
+    top = select<T>(wins, probability, top);
+    reference = select<T>(wins, load(z + c * kLanes<T>), reference);
+  }
+  for (Index c = 0; c < classes; ++c) mean += load(p + c * kLanes<T>) * (load(z + c * kLanes<T>) - reference);
   for (Index c = 0; c < classes; ++c)
-    store(z + c * kLanes<T>, load(p + c * kLanes<T>) * (load(z + c * kLanes<T>) - mean));
+    store(z + c * kLanes<T>, load(p + c * kLanes<T>) * ((load(z + c * kLanes<T>) - reference) - mean));
 }
 
 template <class T>
@@ -72,13 +79,14 @@ Vector<T> softmax_tile(T* z, const LargestLogit<T>& largest, Index classes) {
   return rest;
 }
 
-/// residuals ← p − e_y; may be the same memory as p.
+/// residuals ← p − e_y; may be the same memory as p. The label's own is minus the sum of the others: p_y − 1 would cancel.
 template <class T>
 void residual_tile(const T* p, Integers<T> labels, Index classes, T* residuals) {
-  for (Index c = 0; c < classes; ++c) {
-    const Integers<T> is_label = labels == static_cast<typename Simd<T>::Integer>(c);
-    store(residuals + c * kLanes<T>, load(p + c * kLanes<T>) - select<T>(is_label, broadcast(T(1)), Vector<T>{}));
-  }
+  const auto is_label = [&](Index c) { return labels == static_cast<typename Simd<T>::Integer>(c); };
+  Vector<T> others{};
+  for (Index c = 0; c < classes; ++c) others += select<T>(is_label(c), Vector<T>{}, load(p + c * kLanes<T>));
+  for (Index c = 0; c < classes; ++c)
+    store(residuals + c * kLanes<T>, select<T>(is_label(c), -others, load(p + c * kLanes<T>)));
 }
 
 /// z ← softmax(z) − e_y.

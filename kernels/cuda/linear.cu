@@ -116,6 +116,16 @@ struct alignas(16) InputGradientTile {
 };
 static_assert(sizeof(InputGradientTile<double>) == 4096);
 
+/// p_c − [c = y]; the label's own as minus the sum of the others, which does not cancel.
+template <class T>
+__device__ T residual_of(const T* p, Index classes, Index label, Index c) {
+  if (c != label) return p[c];
+  T others = 0;
+  for (Index other = 0; other < classes; ++other)
+    if (other != label) others += p[other];
+  return -others;
+}
+
 // out_j[i] = Σ_c V_j[c] δ_ic + W[c] R{δ}_ijc: a block for 8 rows, kThreads columns of the input and one vector; V and W
 // are read once per 8 rows.  4dK flops per row and vector, d numbers written.
 template <class T>
@@ -134,7 +144,7 @@ __global__ void __launch_bounds__(kThreads) linear_input_gradient_kernel(LinearI
       const Index row = first + at / kTileClasses, c = base + at % kTileClasses;
       const bool inside = row < rows && c < classes;
       tile.residual[at / kTileClasses][at % kTileClasses] =
-          inside ? op.probabilities(row, c) - T(op.labels[row] == c ? 1 : 0) : T(0);
+          inside ? residual_of(op.probabilities.row(row), classes, op.labels[row], c) : T(0);
       tile.tangent[at / kTileClasses][at % kTileClasses] = inside ? op.residual_tangents(row, j * classes + c) : T(0);
     }
     __syncthreads();

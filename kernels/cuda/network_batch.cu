@@ -24,7 +24,7 @@ __global__ void __launch_bounds__(kThreads) residuals_kernel(Residuals<T> op, Ch
   if (i >= chunk.count) return;
   const Index example = example_in(op.batch, chunk.first + i);
   const T weight = weight_of(op.batch, op.exclusions, example, op.first_model + j);
-  softmax_residual(op.logits.at(j, i), op.classes, op.batch.labels[example], weight,
+  softmax_residual(op.logits.at(j, i), op.classes, truth_of(op.batch, example, op.classes), weight,
                    op.probabilities.data ? op.probabilities.at(j, i) : nullptr,
                    op.deltas.data ? op.deltas.at(j, i) : nullptr);
 }

@@ -23,27 +23,46 @@ __device__ __forceinline__ T weight_of(const NetworkBatch<T>& batch, const Exclu
   return batch.example_weights ? batch.example_weights[example] : T(1);
 }
 
-/// p = softmax(a) and weight · (p − e_y) of one example by one thread; p may be null, δ may be a's memory. The label's
-/// own residual is minus the sum of the others', which does not cancel.
+/// What an example's probabilities are held to.
 template <class T>
-__device__ void softmax_residual(const T* a, int classes, int label, T weight, T* p, T* delta) {
+struct Truth {
+  int label;
+  const T* target = nullptr;  // [K], or null: the label
+
+  /// p_c less what it should be; `others` is the sum of the probabilities of the other classes: the label's own residual
+  /// is minus that, which does not cancel.
+  __device__ __forceinline__ T residual(int c, T probability, T others) const {
+    if (target) return probability - target[c];
+    return c == label ? -others : probability;
+  }
+};
+template <class T>
+__device__ __forceinline__ Truth<T> truth_of(const NetworkBatch<T>& batch, Index example, int classes) {
+  return {batch.labels[example], batch.targets ? batch.targets + example * classes : nullptr};
+}
+
+/// p = softmax(a) and weight · (p − e_y) of one example by one thread; p may be null, δ may be a's memory.
+template <class T>
+__device__ void softmax_residual(const T* a, int classes, Truth<T> truth, T weight, T* p, T* delta) {
   T largest = a[0], others = 0, own = 0;
   for (int c = 1; c < classes; ++c) largest = std::fmax(largest, a[c]);
-  for (int c = 0; c < classes; ++c) (c == label ? own : others) += std::exp(a[c] - largest);
+  for (int c = 0; c < classes; ++c) (c == truth.label ? own : others) += std::exp(a[c] - largest);
   const T sum = own + others;
   for (int c = 0; c < classes; ++c) {
     const T probability = std::exp(a[c] - largest) / sum;
     if (p) p[c] = probability;
-    if (delta) delta[c] = weight == 0 ? T(0) : weight * (c == label ? -others / sum : probability);
+    if (delta) delta[c] = weight == 0 ? T(0) : weight * truth.residual(c, probability, others / sum);
   }
 }
 
 /// R{δ} = weight · p ∘ (R{a} − (p·R{a})1); may be R{a}'s memory.
 template <class T>
 __device__ void softmax_residual_tangent(const T* p, const T* tangent, int classes, T weight, T* delta_tangent) {
+  const T reference = likeliest<1>(p, tangent, classes, 0);
   T mean = 0;
-  for (int c = 0; c < classes; ++c) mean = std::fma(p[c], tangent[c], mean);
-  for (int c = 0; c < classes; ++c) delta_tangent[c] = weight == 0 ? T(0) : weight * p[c] * (tangent[c] - mean);
+  for (int c = 0; c < classes; ++c) mean = std::fma(p[c], tangent[c] - reference, mean);
+  for (int c = 0; c < classes; ++c)
+    delta_tangent[c] = weight == 0 ? T(0) : weight * p[c] * ((tangent[c] - reference) - mean);
 }
 
 /// R{ℓ} = (p − e_y)·R{a} = p·(R{a} − R{a}_y 1), which loses nothing where p_y is close to 1.

@@ -16,9 +16,11 @@ __device__ __forceinline__ T mean_over_classes(const Primal<T>& s, T z) {
 template <class T>
 __device__ __forceinline__ void residual_tangent_of_lane(Dual<T>& s, T tangent, T weight) {
   const int lane = lane_in_warp();
-  const T mean = mean_over_classes(s.primal, tangent);
-  if (lane < kClasses)
-    s.residuals[lane] = weight == 0 ? T(0) : weight * s.primal.probabilities[lane] * (tangent - mean);
+  const T p = lane < kClasses ? s.primal.probabilities[lane] : T(-1);
+  const bool is_top = p == group_max<kWarpSize>(p);  // relative to it nothing cancels
+  const T relative = tangent - group_max<kWarpSize>(is_top ? tangent : -std::numeric_limits<T>::infinity());
+  const T mean = mean_over_classes(s.primal, relative);
+  if (lane < kClasses) s.residuals[lane] = weight == 0 ? T(0) : weight * p * (relative - mean);
 }
 
 // δa and the bends of maps 6 … 2. Ends with a barrier.

@@ -147,21 +147,21 @@ __device__ __forceinline__ T logit_of_lane(Primal<T>& s) {
 
 /// p and the weighted δ = p − e_y from the lanes' logits, by one warp; as softmax_residual.
 template <class T>
-__device__ __forceinline__ void residual_of_lane(Primal<T>& s, T logit, int label, T weight) {
+__device__ __forceinline__ void residual_of_lane(Primal<T>& s, T logit, Truth<T> truth, T weight) {
   const int lane = lane_in_warp();
   const T part = std::exp(logit - group_max<kWarpSize>(logit));
-  const T others = warp_sum(lane == label ? T(0) : part), own = warp_sum(lane == label ? part : T(0));
+  const T others = warp_sum(lane == truth.label ? T(0) : part), own = warp_sum(lane == truth.label ? part : T(0));
   const T sum = own + others, p = part / sum;
   if (lane >= kClasses) return;
   s.probabilities[lane] = p;
-  s.residuals[lane] = weight == 0 ? T(0) : weight * (lane == label ? -others / sum : p);
+  s.residuals[lane] = weight == 0 ? T(0) : weight * truth.residual(lane, p, others / sum);
 }
 
 // Forward, and the logits' p and weighted δ. Ends with a barrier.
 template <class T>
-__device__ __forceinline__ void primal_forward(Primal<T>& s, int label, T weight) {
+__device__ __forceinline__ void primal_forward(Primal<T>& s, Truth<T> truth, T weight) {
   for_layers<0, kHead - 1>([&](auto layer) { value_of_layer(s, layer); });
-  if (warp_in_block() == 0) residual_of_lane(s, logit_of_lane(s), label, weight);
+  if (warp_in_block() == 0) residual_of_lane(s, logit_of_lane(s), truth, weight);
   __syncthreads();
 }
 

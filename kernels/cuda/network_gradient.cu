@@ -74,7 +74,8 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce<T>) gradient_kern
     __syncthreads();  // x has been used
     load_input(op.batch, example, s.input);
     __syncthreads();
-    primal_forward(s, op.batch.labels[example], weight_of(op.batch, op.exclusions, example, op.first_model + j));
+    primal_forward(s, truth_of(op.batch, example, kClasses),
+                   weight_of(op.batch, op.exclusions, example, op.first_model + j));
     gradient_backward(s, RowSums<T>{row});
   }
 }

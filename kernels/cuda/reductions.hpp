@@ -4,6 +4,7 @@
 #include <clout/kernels/cuda/device_code.hpp>
 #include <clout/kernels/matrix_view.hpp>
 #include <cmath>
+#include <limits>
 
 namespace clout::cuda {
 
@@ -24,6 +25,18 @@ __device__ __forceinline__ T group_max(T value, CallSite where = CallSite::curre
 #pragma unroll
   for (int bits = kLanes / 2; bits > 0; bits /= 2) value = std::fmax(value, shuffle_xor(value, bits, where));
   return value;
+}
+
+/// z of the likeliest of `classes` classes over groups of kLanes lanes. Taken relative to it, z − p·z loses nothing where
+/// one class has nearly all the probability. All 32 lanes of the warp take part; −∞ for groups without classes.
+template <int kLanes, class T>
+__device__ __forceinline__ T likeliest(const T* p, const T* z, Index classes, Index lane) {
+  T top = -std::numeric_limits<T>::infinity(), reference = top;
+  for (Index c = lane; c < classes; c += kLanes) top = std::fmax(top, p[c]);
+  top = group_max<kLanes>(top);
+  for (Index c = lane; c < classes; c += kLanes)
+    if (p[c] == top) reference = std::fmax(reference, z[c]);
+  return group_max<kLanes>(reference);
 }
 
 /// One level of warp_sum_each: pairs of lanes share out 2 kHalf values, so that each is left with kHalf sums.

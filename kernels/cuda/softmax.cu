@@ -83,10 +83,11 @@ __global__ void __launch_bounds__(kThreads) softmax_tangent_kernel(SoftmaxTangen
   const T* p = op.probabilities.row(at.row);
   const T* a = op.logit_tangents.row(at.row) + at.vector * classes;
   T* out = op.residual_tangents.row(at.row) + at.vector * classes;
+  const T reference = likeliest<kLanes>(p, a, at.classes, at.lane);
   T mean = 0;
-  for (Index c = at.lane; c < at.classes; c += kLanes) mean = std::fma(p[c], a[c], mean);
+  for (Index c = at.lane; c < at.classes; c += kLanes) mean = std::fma(p[c], a[c] - reference, mean);
   mean = group_sum<kLanes>(mean);
-  for (Index c = at.lane; c < at.classes; c += kLanes) out[c] = p[c] * (a[c] - mean);
+  for (Index c = at.lane; c < at.classes; c += kLanes) out[c] = p[c] * ((a[c] - reference) - mean);
 }
 
 template <class T>

@@ -19,27 +19,29 @@ __device__ inline bool is_excluded(const Exclusions& exclusions, Index row, Inde
   return low < exclusions.count && exclusions.rows[low] == row && exclusions.vectors[low] == vector;
 }
 
-/// r = softmax(z) − e_y
+/// r = softmax(z) − e_y; p_y − 1 is minus the sum of the others, which does not cancel.
 template <int kLanes, class T>
 __device__ void gradient_step(Index label, T weight, Index classes, Index lane, T* z) {
-  T largest = -std::numeric_limits<T>::infinity(), sum = 0;
+  T largest = -std::numeric_limits<T>::infinity(), own = 0, others = 0;
   for (Index c = lane; c < classes; c += kLanes) largest = std::fmax(largest, z[c]);
   largest = group_max<kLanes>(largest);
   for (Index c = lane; c < classes; c += kLanes) {
     z[c] = std::exp(z[c] - largest);
-    sum += z[c];
+    (c == label ? own : others) += z[c];
   }
-  sum = group_sum<kLanes>(sum);
-  for (Index c = lane; c < classes; c += kLanes) z[c] = weight * (z[c] / sum - T(c == label ? 1 : 0));
+  others = group_sum<kLanes>(others);
+  const T sum = group_sum<kLanes>(own) + others;
+  for (Index c = lane; c < classes; c += kLanes) z[c] = weight * ((c == label ? -others : z[c]) / sum);
 }
 
 /// r = p ∘ (z − (p·z)1)
 template <int kLanes, class T>
 __device__ void tangent_step(const T* p, T weight, Index classes, Index lane, T* z) {
+  const T reference = likeliest<kLanes>(p, z, classes, lane);
   T mean = 0;
-  for (Index c = lane; c < classes; c += kLanes) mean = std::fma(p[c], z[c], mean);
+  for (Index c = lane; c < classes; c += kLanes) mean = std::fma(p[c], z[c] - reference, mean);
   mean = group_sum<kLanes>(mean);
-  for (Index c = lane; c < classes; c += kLanes) z[c] = weight * p[c] * (z[c] - mean);
+  for (Index c = lane; c < classes; c += kLanes) z[c] = weight * p[c] * ((z[c] - reference) - mean);
 }
 
 /// r = p ∘ (e − s)/(1 + s) with e = expm1(z), s = p·e. A common shift of z changes nothing: the largest (of the classes

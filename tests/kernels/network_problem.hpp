@@ -91,6 +91,7 @@ struct NetworkProblem {
   std::vector<std::uint8_t> bytes{};   // [n][d]
   std::vector<T> values{};             // [n][d]
   std::vector<std::int32_t> labels{};  // [n]
+  std::vector<T> targets{};            // [n][K], or empty: the labels
   std::vector<T> weights{};            // [n], or empty: all 1
   std::vector<Index> rows{};           // [m], or empty: 0…m−1
   std::vector<T> parameters{};         // [k][p]

@@ -91,7 +91,11 @@ class NetworkReference {
   }
   int label(Index place) const { return problem_.labels[problem_.example(place)]; }
   oracle::Derivatives<S> derivatives(Index place, Index j) const {
-    return oracle::loss_derivatives(network(), parameters(j), input(place), label(place));
+    if (problem_.targets.empty())
+      return oracle::loss_derivatives(network(), parameters(j), input(place), label(place));
+    const Index classes = problem_.shape.classes, first = problem_.example(place) * classes;
+    return oracle::cross_entropy_derivatives(network(), parameters(j), input(place),
+                                             as_numbers(&problem_.targets[first], classes));
   }
   oracle::Derivatives<S> tangents(Index place, Index j) const {
     return oracle::loss_derivative_tangents(network(), parameters(0), vector(j), input(place), label(place));

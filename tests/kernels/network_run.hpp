@@ -46,6 +46,7 @@ Op without_pointers(Op op) {
   op.batch.features.values = nullptr;
   op.batch.features.bytes = nullptr;
   op.batch.labels = nullptr;
+  op.batch.targets = nullptr;
   op.batch.example_weights = nullptr;
   op.batch.rows = nullptr;
   forget(op.parameters);
@@ -65,6 +66,7 @@ class NetworkRun {
         problem_(problem),
         bytes_(device, std::span(problem.bytes)),
         values_(device, std::span(problem.values)),
+        targets_(device, std::span(problem.targets)),
         weights_(device, std::span(problem.weights)),
         labels_(device, std::span(problem.labels)),
         excluded_models_(device, std::span(problem.excluded_models)),
@@ -78,6 +80,7 @@ class NetworkRun {
                            .columns = problem.shape.input_size(),
                            .scale = problem.feature_scale},
               .labels = labels_.data(),
+              .targets = problem.targets.empty() ? nullptr : targets_.data(),
               .example_weights = problem.weights.empty() ? nullptr : weights_.data(),
               .rows = problem.rows.empty() ? nullptr : rows_.data(),
               .count = problem.options.m};
@@ -147,7 +150,7 @@ class NetworkRun {
   Device& device_;
   const NetworkProblem<T>& problem_;
   Buffer<std::uint8_t> bytes_;
-  Buffer<T> values_, weights_;
+  Buffer<T> values_, targets_, weights_;
   Buffer<std::int32_t> labels_, excluded_models_;
   Buffer<Index> rows_, excluded_rows_;
   ApartRows<T> parameters_, vectors_;

@@ -111,6 +111,41 @@ TYPED_TEST(LogisticRegressionTest, ExampleGradientsKeepTheirRelativeAccuracyWher
     EXPECT_NEAR(static_cast<double>(actual[j] / expected[j]), 1.0, 64 * std::numeric_limits<T>::epsilon()) << j;
 }
 
+// The same of everything else that 1 − p_y enters, at logit gaps of 20 to 70.
+TYPED_TEST(LogisticRegressionTest, DerivativesKeepTheirRelativeAccuracyWhereTheLossVanishes) {
+  using T = typename TypeParam::Number;
+  for (const int gap : {20, 40, 70}) {
+    LogisticCase c({1, 1, 3, false, false, false, 0.0});
+    c.set_theta({0, static_cast<long double>(-gap), static_cast<long double>(-gap - 1)});
+    oracle::LogisticProblem problem = c.problem();
+    problem.x = {1};
+    problem.labels = {0};
+    const auto model = c.make_model<T>(this->device(), problem);
+    long double q[] = {1, std::exp(static_cast<long double>(-gap)), std::exp(static_cast<long double>(-gap - 1))};
+    const long double sum = q[0] + q[1] + q[2], v[] = {0.25, -1, 0.5};
+    for (long double& part : q) part /= sum;
+    const long double slopes[] = {-(q[1] + q[2]), q[1], q[2]};
+    long double products[3] = {};  // by differences, which do not cancel
+    for (std::size_t j = 0; j < 3; ++j)
+      for (std::size_t i = 0; i < 3; ++i) products[j] += q[j] * q[i] * (v[j] - v[i]);
+    const Buffer<T> vector = upload_rows<T>(this->device(), {{v[0], v[1], v[2]}});
+    Guarded<T> gradient(this->device(), 3), product(this->device(), 3), input(this->device(), 1);
+    model->gradient(gradient.view(1, 3));
+    model->hessian_product(vector.view(1, 3), 0.0, product.view(1, 3));
+    model->input_gradients(vector.view(1, 3), 0, 1, input.view(1, 1));
+    const std::vector<T> g = gradient.to_host(), h = product.to_host();
+    const double bound = 2.0 * (gap + 12) * std::numeric_limits<T>::epsilon();  // exp of a rounded logit
+    for (std::size_t j = 0; j < 3; ++j) {
+      EXPECT_NEAR(static_cast<double>(g[j] / slopes[j]), 1.0, bound) << "gradient " << j << " at " << gap;
+      EXPECT_NEAR(static_cast<double>(h[j] / products[j]), 1.0, bound) << "product " << j << " at " << gap;
+    }
+    long double expected = 0;  // Σ v_c r_c + θ_c R{r}_c
+    for (std::size_t j = 0; j < 3; ++j) expected += v[j] * slopes[j];
+    expected += -gap * products[1] - (gap + 1) * products[2];
+    EXPECT_NEAR(static_cast<double>(input.to_host()[0] / expected), 1.0, bound) << "input gradient at " << gap;
+  }
+}
+
 TYPED_TEST(LogisticRegressionTest, InputGradients) {
   using T = typename TypeParam::Number;
   for (const CaseSizes& sizes : model_cases()) {

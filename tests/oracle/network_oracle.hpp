@@ -189,6 +189,16 @@ Derivatives<S> loss_derivatives(const Network& network, const std::vector<S>& th
   return backward(activations, theta, residual(activations.logits, label));
 }
 
+/// The same of the cross entropy −Σ t_c log p_c with a distribution t in the label's place.
+template <class S>
+Derivatives<S> cross_entropy_derivatives(const Network& network, const std::vector<S>& theta, const std::vector<S>& x,
+                                         const std::vector<S>& target) {
+  const Activations<S> activations = forward(network, theta, x);
+  std::vector<S> by_logits = softmax(activations.logits);
+  for (std::size_t c = 0; c < target.size(); ++c) by_logits[c] -= target[c];
+  return backward(activations, theta, by_logits);
+}
+
 /// Their derivatives along v: (∇²θℓ)v and ∇ₓ(v·∇θℓ).
 template <class S>
 Derivatives<S> loss_derivative_tangents(const Network& network, const std::vector<S>& theta, const std::vector<S>& v,

@@ -1,0 +1,63 @@
+// retrain --model convnet --retraining proximal|pbrf: to the minimum of what damped influence predicts.
+
+#include <clout/engine/proximal.hpp>
+#include <clout/host/cli/exact_retraining.hpp>
+#include <clout/host/cli/retrain_network.hpp>
+
+namespace clout::cli {
+namespace {
+
+using Facts = nlohmann::ordered_json;
+
+// Models side by side: enough that a pass over the examples is worth its start.
+constexpr Index kModels = 16;
+
+/// Everything that changes the retrained models' bits.
+std::string fingerprint(const Options& o, const io::Manifest& manifest, const DeviceInfo& device) {
+  const Facts all = manifest.to_json();
+  return Facts{{"verb", "retrain " + o.retraining},
+               {"inputs", all["inputs"]},
+               {"l2", o.l2},
+               {"damping", o.damping},
+               {"test_index", o.test_index},
+               {"all", o.all},
+               {"tolerance", o.tolerance},
+               {"block", kModels},
+               {"device", device.name + ", " + device.model}}
+      .dump();
+}
+
+}  // namespace
+
+void retrain_proximal(const Invocation& call) {
+  const Options& o = call.options;
+  const bool divergence = o.retraining == "pbrf";
+  const std::string which = "--retraining " + o.retraining;
+  if (o.is_single()) throw InvalidInput(which + ": gradient norms are in double; expected --precision double");
+  if (!(o.damping > 0)) throw InvalidInput(which + ": expected a --damping above zero");
+  if ((o.curvature == "ggn") != divergence)
+    throw InvalidInput(which + " --curvature " + o.curvature + ": expected --curvature " +
+                       (divergence ? "ggn" : "hessian") + ", the matrix that predicts it");
+  const OutputFolder folder(o);
+  Problem problem(o, call.command_line);
+  Problem::Tests tests = problem.load_tests();
+  const Groups groups = requested_groups(o, problem.data());
+  for (const std::string& path : {o.indices, o.groups})
+    if (!path.empty()) problem.manifest().add_input(path);
+  io::Journal journal = io::Journal::open(folder / "retrain.journal",
+                                          fingerprint(o, problem.manifest(), problem.device().info()), o.resume);
+  const EmptyJournal nothing_yet{journal};
+  Proximal proximal(problem.objective<double>(), problem.theta(), o.damping,
+                    divergence ? ProximalKind::divergence : ProximalKind::objective);
+  retrain_exactly<double>({.exact = proximal,
+                           .fast = proximal,
+                           .damping = o.damping,
+                           .newton = {},
+                           .advice = "raise --damping or --tolerance",
+                           .error_bounds = {},
+                           .options = {.tolerance = o.tolerance, .block = kModels}},
+                          problem, tests, groups, folder, journal,
+                          {{"retraining", o.retraining}, {"damping", o.damping}});
+}
+
+}  // namespace clout::cli

@@ -1,0 +1,69 @@
+#include <algorithm>
+#include <clout/models/logistic_regression.hpp>
+#include <cmath>
+
+namespace clout {
+namespace {
+
+constexpr Index kRowBlock = 4096;  // rows of X on the host at once
+// Changes of a logit beside another below this part of what the row can make them are none: directions are known to
+// about that.
+constexpr double kNoChange = 1e-6;
+
+/// The largest |x| of each feature, 0 where all are 0: [d].
+template <class T>
+std::vector<double> feature_sizes(const Dataset<T>& data) {
+  std::vector<double> sizes(static_cast<std::size_t>(data.features()));
+  for (Index first = 0; first < data.examples(); first += kRowBlock) {
+    const std::vector<double> x = data.host_features(first, std::min(kRowBlock, data.examples() - first));
+    for (std::size_t i = 0; i < x.size(); ++i)
+      sizes[i % sizes.size()] = std::max(sizes[i % sizes.size()], std::abs(x[i]));
+  }
+  return sizes;
+}
+
+}  // namespace
+
+// No loss rises along v, and some fall, where (v_y − v_c)·x ≥ 0 for every example and class, not all of them zero (Albert &
+// Anderson 1984). Features in units of their largest values, so that their scales do not matter. On the host: it is
+// asked for once or twice in a training without a regulariser.
+template <class T>
+std::string LogisticRegression<T>::obstacle_along(MatrixView<const T> direction) {
+  const auto d = static_cast<std::size_t>(shape_.features), classes = static_cast<std::size_t>(shape_.classes);
+  const std::vector<T> v = to_host(device(), direction);
+  const std::vector<double> sizes = feature_sizes(data_);
+  const auto bias = [&](std::size_t c) { return shape_.bias ? static_cast<double>(v[classes * d + c]) : 0.0; };
+  double largest = 0;
+  for (std::size_t c = 0; c < classes; ++c) {
+    largest = std::max(largest, std::abs(bias(c)));
+    for (std::size_t f = 0; f < d; ++f) largest = std::max(largest, sizes[f] * std::abs(static_cast<double>(v[c * d + f])));
+  }
+  bool falls = false;
+  std::vector<double> z(classes);
+  for (Index first = 0; first < examples(); first += kRowBlock) {
+    const Index count = std::min(kRowBlock, examples() - first);
+    const std::vector<double> x = data_.host_features(first, count);
+    for (Index i = 0; i < count; ++i) {
+      if (data_.weight(first + i) == 0) continue;
+      const double* row = x.data() + static_cast<std::size_t>(i) * d;
+      double reach = shape_.bias ? largest : 0;  // what the row could change a logit by
+      for (std::size_t f = 0; f < d; ++f) reach += sizes[f] > 0 ? std::abs(row[f]) / sizes[f] * largest : 0;
+      for (std::size_t c = 0; c < classes; ++c) {
+        z[c] = bias(c);
+        for (std::size_t f = 0; f < d; ++f) z[c] += static_cast<double>(v[c * d + f]) * row[f];
+      }
+      const double own = z[static_cast<std::size_t>(data_.host_labels()[static_cast<std::size_t>(first + i)])];
+      for (const double other : z) {
+        if (own - other < -kNoChange * reach) return {};
+        falls = falls || own - other > kNoChange * reach;
+      }
+    }
+  }
+  if (!falls) return {};
+  return "classes are separable, so without a regulariser the parameters run away and there is no minimum; raise --l2";
+}
+
+template std::string LogisticRegression<float>::obstacle_along(MatrixView<const float>);
+template std::string LogisticRegression<double>::obstacle_along(MatrixView<const double>);
+
+}  // namespace clout
