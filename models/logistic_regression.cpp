@@ -197,27 +197,25 @@ template <class T>
 void LogisticRegression<T>::fix_symmetries(MatrixView<T> matrix) {
   // R does not change when all classes' biases move together or, without a regulariser, the weights of one feature in
   // all classes. To each such direction u, with ones in the K places (c, feature), adds (τ/K) u uᵀ, τ the mean curvature
-  // of those places.
+  // of those places: in units of the feature's own.
   const Index classes = shape_.classes, d = shape_.features;
-  const auto fix = [&](Index first, Index count) {  // class c's places start at first + c·count
+  ParameterRanges one;
+  one.add(0, 1);
+  const auto fix = [&](Index first, Index step) {  // class c's place is first + c·step
     double trace = 0;
-    for (Index c = 0; c < classes; ++c)
-      for (Index i = first + c * count; i < first + (c + 1) * count; ++i) {
-        T value = 0;
-        device().copy_to_host(&value, &matrix(i, i), sizeof value);
-        trace += static_cast<double>(value);
-      }
-    ParameterRanges all;
-    all.add(0, count);
-    const double mean = trace / static_cast<double>(classes * count);
+    for (Index c = 0; c < classes; ++c) {
+      T value = 0;
+      device().copy_to_host(&value, &matrix(first + c * step, first + c * step), sizeof value);
+      trace += static_cast<double>(value);
+    }
+    const double each = trace / static_cast<double>(classes * classes);
     for (Index a = 0; a < classes; ++a)
       for (Index b = 0; b < classes; ++b)
-        kernels().add_diagonal(device(), {all, mean / static_cast<double>(classes), 0.0,
-                                          MatrixView<T>(&matrix(first + a * count, first + b * count), count, count,
-                                                        matrix.stride)});
+        kernels().add_diagonal(
+            device(), {one, each, 0.0, MatrixView<T>(&matrix(first + a * step, first + b * step), 1, 1, matrix.stride)});
   };
   if (shape_.bias) fix(shape_.weights(), 1);
-  if (l2_ == 0) fix(0, d);
+  for (Index feature = 0; l2_ == 0 && feature < d; ++feature) fix(feature, d);
 }
 
 template <class T>
