@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <clout/engine/influence.hpp>
 #include <clout/host/cli/exact_retraining.hpp>
-#include <clout/host/cli/solvers.hpp>
 #include <clout/host/io/atomic_file.hpp>
 
 namespace clout::cli {
@@ -35,8 +34,7 @@ void retrain_exactly(const ExactRetraining<T>& retraining, Problem& problem, Pro
                      const OutputFolder& folder, io::Journal& journal, const Facts& more) {
   const Options& o = problem.options();
   const Index n = problem.data().examples(), m = static_cast<Index>(tests.rows.size());
-  const auto factor = make_factor<T>(problem, retraining.damping);
-  const auto solver = make_direct_solver<T>(factor, problem.objective<double>(), retraining.damping,
+  const auto solver = make_direct_solver<T>(retraining.factor, problem.objective<double>(), retraining.damping,
                                             kPredictionTolerance, problem.progress());
   Influence<T> influence(problem.objective<T>(), *tests.objective, *solver, problem.theta());
   std::vector<double> norms;
@@ -44,7 +42,7 @@ void retrain_exactly(const ExactRetraining<T>& retraining, Problem& problem, Pro
   const bool is_bound = !retraining.error_bounds.empty();
   if (is_bound) norms = retraining.error_bounds;
 
-  LeaveOneOut<T> leave_one_out(retraining.exact, retraining.fast, *tests.objective, *factor, problem.theta(),
+  LeaveOneOut<T> leave_one_out(retraining.exact, retraining.fast, *tests.objective, *retraining.factor, problem.theta(),
                                retraining.newton, retraining.options);
   const std::vector<RetrainedModel> models = leave_one_out.run(groups, &journal, problem.progress());
 

@@ -11,6 +11,7 @@ template <class T>
 struct ExactRetraining {
   Retrainable<double>& exact;
   Retrainable<T>& fast;
+  std::shared_ptr<const HessianFactor<T>> factor;
   double damping = 0;                       ///< of factor and prediction
   typename LeaveOneOut<T>::Retrain newton;  ///< for models that the chord iteration leaves; may be empty
   std::string advice;                       ///< what to change where a model does not reach the tolerance

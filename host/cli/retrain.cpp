@@ -2,6 +2,7 @@
 #include <clout/host/cli/output.hpp>
 #include <clout/host/cli/retrain.hpp>
 #include <clout/host/cli/retrain_network.hpp>
+#include <clout/host/cli/solvers.hpp>
 #include <clout/host/logistic_retrain.hpp>
 #include <cmath>
 
@@ -74,6 +75,7 @@ void run_retrain(const Invocation& call) {
       std::string("raise --tolerance") + (o.is_single() ? ", or use --precision double" : "");
   retrain_exactly<T>({.exact = exact,
                       .fast = problem.objective<T>(),
+                      .factor = make_factor<T>(problem, 0.0),
                       .newton = logistic_retrain<T>(problem.data(), o.bias, o.l2, o.tolerance),
                       .advice = advice,
                       .error_bounds = error_bounds(o, tests.input_norms),

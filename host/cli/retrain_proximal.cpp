@@ -3,6 +3,8 @@
 #include <clout/engine/proximal.hpp>
 #include <clout/host/cli/exact_retraining.hpp>
 #include <clout/host/cli/retrain_network.hpp>
+#include <clout/host/cli/solvers.hpp>
+#include <clout/host/quasi_newton.hpp>
 
 namespace clout::cli {
 namespace {
@@ -49,10 +51,16 @@ void retrain_proximal(const Invocation& call) {
   const EmptyJournal nothing_yet{journal};
   Proximal proximal(problem.objective<double>(), problem.theta(), o.damping,
                     divergence ? ProximalKind::divergence : ProximalKind::objective);
+  const auto factor = make_factor<double>(problem, o.damping);
+  const auto quasi_newton = [&](const std::vector<Index>& group, std::vector<double>& theta) {
+    const Removals removals(problem.device(), {group}, problem.data().examples());
+    return minimize(proximal, removals, *factor, theta, {.tolerance = o.tolerance});
+  };
   retrain_exactly<double>({.exact = proximal,
                            .fast = proximal,
+                           .factor = factor,
                            .damping = o.damping,
-                           .newton = {},
+                           .newton = quasi_newton,
                            .advice = "raise --damping or --tolerance",
                            .error_bounds = {},
                            .options = {.tolerance = o.tolerance, .block = kModels}},
