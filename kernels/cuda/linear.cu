@@ -112,19 +112,10 @@ constexpr int kTileRows = 8, kTileClasses = 32;
 template <class T>
 struct alignas(16) InputGradientTile {
   T residual[kTileRows][kTileClasses];  // δ
+  T own[kTileRows];                     // the label's: minus the sum of the others' p, which does not cancel
   T tangent[kTileRows][kTileClasses];   // R{δ}
 };
-static_assert(sizeof(InputGradientTile<double>) == 4096);
-
-/// p_c − [c = y]; the label's own as minus the sum of the others, which does not cancel.
-template <class T>
-__device__ T residual_of(const T* p, Index classes, Index label, Index c) {
-  if (c != label) return p[c];
-  T others = 0;
-  for (Index other = 0; other < classes; ++other)
-    if (other != label) others += p[other];
-  return -others;
-}
+static_assert(sizeof(InputGradientTile<double>) == 4096 + 64);
 
 // out_j[i] = Σ_c V_j[c] δ_ic + W[c] R{δ}_ijc: a block for 8 rows, kThreads columns of the input and one vector; V and W
 // are read once per 8 rows.  4dK flops per row and vector, d numbers written.
@@ -137,6 +128,13 @@ __global__ void __launch_bounds__(kThreads) linear_input_gradient_kernel(LinearI
   const bool active = column < features;
   const T* v = op.vectors.row(j) + column;
   const T* w = op.parameters.row(0) + column;
+  if (thread_in_block() < kTileRows) {
+    const Index row = min(first + thread_in_block(), rows - 1), label = op.labels[row];
+    T others = 0;
+    for (Index c = 0; c < classes; ++c) others += c == label ? T(0) : op.probabilities(row, c);
+    tile.own[thread_in_block()] = -others;
+  }
+  __syncthreads();
   T sums[kTileRows] = {};
   for (Index base = 0; base < classes; base += kTileClasses) {
     const Index count = min(Index{kTileClasses}, classes - base);
@@ -144,7 +142,7 @@ __global__ void __launch_bounds__(kThreads) linear_input_gradient_kernel(LinearI
       const Index row = first + at / kTileClasses, c = base + at % kTileClasses;
       const bool inside = row < rows && c < classes;
       tile.residual[at / kTileClasses][at % kTileClasses] =
-          inside ? residual_of(op.probabilities.row(row), classes, op.labels[row], c) : T(0);
+          !inside ? T(0) : op.labels[row] == c ? tile.own[at / kTileClasses] : op.probabilities(row, c);
       tile.tangent[at / kTileClasses][at % kTileClasses] = inside ? op.residual_tangents(row, j * classes + c) : T(0);
     }
     __syncthreads();

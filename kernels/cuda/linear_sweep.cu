@@ -8,7 +8,7 @@ namespace clout::cuda {
 // z ← w r for a chunk of rows, kLanes lanes to a pair (row, vector). About 5K flops and K exponentials at most; reads
 // 2K numbers, writes K. `z` is [rows of the chunk][k·K]; `first` is the chunk's first row.
 template <class T, int kLanes>
-__global__ void __launch_bounds__(kThreads) sweep_step_kernel(LinearSweep<T> op, Index first, MatrixView<T> z) {
+__global__ void __launch_bounds__(kThreads, 2) sweep_step_kernel(LinearSweep<T> op, Index first, MatrixView<T> z) {
   const Index pair = thread_in_grid() / kLanes, vectors = op.vectors.rows;
   const bool active = pair < z.rows * vectors;
   const Index row = active ? pair / vectors : 0, j = active ? pair - row * vectors : 0;
