@@ -76,13 +76,17 @@ bool same_request(Json theirs, Json ours) {
   return theirs == ours;
 }
 
-/// " (x.npy is not what it was)": the first input file that is another.
+std::string path_text(const Json& input) {
+  return input["path"].is_string() ? display(input["path"].get<std::string>()) : short_dump(input["path"]);
+}
+
+/// " (x.npy has other contents than then)": the first input file that is another.
 std::string which_input_differs(const Json& there, const Json& here) {
   for (std::size_t i = 0; i < std::min(there.size(), here.size()); ++i) {
     if (there[i]["sha256"] == here[i]["sha256"]) continue;
-    const Json &before = there[i]["path"], &now = here[i]["path"];
-    if (before == now) return fmt::format(" ({} has other contents than then)", short_dump(now));
-    return fmt::format(" ({} has other contents than {} had then)", short_dump(now), short_dump(before));
+    const std::string before = path_text(there[i]), now = path_text(here[i]);
+    if (before == now) return fmt::format(" ({} has other contents than then)", now);
+    return fmt::format(" ({} has other contents than {} had then)", now, before);
   }
   return fmt::format(" ({} input files there, {} now)", there.size(), here.size());
 }

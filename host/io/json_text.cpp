@@ -14,7 +14,7 @@ nlohmann::json parse_json(std::string_view text, std::string_view expected) {
     const std::string_view read = text.substr(0, std::max<std::size_t>(error.byte, 1) - 1);
     const std::string where =
         read.size() == text.size()
-            ? "ends too early"
+            ? "is no JSON: it ends too early"
             : fmt::format("is no JSON at line {}, character {}", 1 + std::count(read.begin(), read.end(), '\n'),
                           read.size() - (read.rfind('\n') + 1) + 1);
     throw InvalidInput(fmt::format("{}; expected {}", where, expected));
