@@ -44,14 +44,15 @@ void expect_values(const CLI::App& verb) {
       if (value.empty()) throw InvalidInput(option->get_name() + ": is empty; expected a value");
 }
 
-/// CLI11 says of a verb that it does not know only that one is missing.
+/// CLI11 says only that a subcommand is required.
 void expect_verb(const CLI::App& app, const std::string& word) {
   std::string known;
   for (const CLI::App* verb : app.get_subcommands(nullptr)) {
     if (verb->get_name() == word) return;
     known += (known.empty() ? "" : ", ") + verb->get_name();
   }
-  if (!word.starts_with('-')) throw InvalidInput(word + ": no such verb; expected one of " + known);
+  if (word.starts_with('-')) return;
+  throw InvalidInput((word.empty() ? "no verb" : word + ": no such verb") + "; expected one of " + known);
 }
 
 /// The exit code of a run that went well, unless standard output did not take what was printed.
@@ -75,7 +76,7 @@ int run(int argc, char** argv) {
   add_job_verbs(app, call.options, chosen);
   add_reproduce(app, call.options, chosen);
   try {
-    if (argc > 1) expect_verb(app, argv[1]);
+    expect_verb(app, argc > 1 ? argv[1] : "");
     app.parse(argc, argv);
   } catch (const CLI::Success& request) {  // --help, --version
     app.exit(request);
