@@ -1,13 +1,15 @@
+#include <clout/host/io/file.hpp>
+#include <clout/host/io/json_text.hpp>
 #include <clout/host/network_spec.hpp>
 #include <clout/kernels/error.hpp>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 namespace clout {
 namespace {
 
 using Json = nlohmann::json;
+
+constexpr const char* kExpected = "the specification of a network (JSON)";
 
 // More of anything than this is a slip of the pen; products of a few such numbers stay far inside Index.
 constexpr int kMost = 4096;
@@ -55,12 +57,7 @@ void add_convolution(NetworkBuilder& builder, const std::string& layer, const Js
 }  // namespace
 
 NetworkShape parse_network(const std::string& text) {
-  Json spec;
-  try {
-    spec = Json::parse(text);
-  } catch (const Json::exception& error) {
-    throw InvalidInput(std::string("no JSON: ") + error.what());
-  }
+  Json spec = io::parse_json(text, kExpected);
   only("network", spec, {"input", "layers"});
   const Json& input = spec["input"];
   if (!input.is_array() || input.size() != 3)
@@ -92,12 +89,9 @@ NetworkShape parse_network(const std::string& text) {
 }
 
 NetworkShape read_network(const std::string& path) {
-  std::ifstream file(path);
-  if (!file) throw InvalidInput(path + ": cannot be read; expected the specification of a network (JSON)");
-  std::ostringstream text;
-  text << file.rdbuf();
+  const std::string text = io::read_text(path, kExpected);
   try {
-    return parse_network(text.str());
+    return parse_network(text);
   } catch (const InvalidInput& error) {
     throw InvalidInput(path + ": " + error.what());
   }

@@ -1,5 +1,5 @@
 #pragma once
-// The specification of a network as people write it (cli.md).
+// The specification of a network as people write it.
 
 #include <clout/kernels/network.hpp>
 #include <string>

@@ -34,7 +34,7 @@ void catch_interrupts() {
 }
 
 void check_interrupt() {
-  if (interrupted) throw Interrupted("interrupted; what was finished is kept");
+  if (interrupted) throw Interrupted("interrupted");
 }
 
 ProgressBar::ProgressBar(std::optional<bool> shown) : shown_(shown.value_or(isatty(STDERR_FILENO) == 1)) {

@@ -6,7 +6,6 @@
 #include <clout/host/cli/problem.hpp>
 #include <clout/host/cli/solvers.hpp>
 #include <clout/host/cli/verbs.hpp>
-#include <clout/host/io/atomic_file.hpp>
 #include <clout/kernels/kernel_table.hpp>
 #include <cmath>
 
@@ -20,7 +19,7 @@ using Facts = nlohmann::ordered_json;
 
 template <class T>
 void run_loss(const Invocation& call) {
-  check_writable(call.options.out);
+  check_writable(call.options);
   Problem problem(call.options, call.command_line);
   Objective<T>& objective = problem.objective<T>();
   const Index n = objective.examples();
@@ -38,7 +37,7 @@ void run_loss(const Invocation& call) {
 
 template <class T>
 void run_gradient(const Invocation& call) {
-  check_writable(call.options.out);
+  check_writable(call.options);
   Problem problem(call.options, call.command_line);
   Objective<T>& objective = problem.objective<T>();
   const Index n = objective.examples(), p = objective.parameters();
@@ -66,7 +65,7 @@ void run_gradient(const Invocation& call) {
 
 template <class T>
 void run_hvp(const Invocation& call) {
-  check_writable(call.options.out);
+  check_writable(call.options);
   Problem problem(call.options, call.command_line);
   Index k = 0;
   const Buffer<T> vectors = problem.load_vectors<T>(k);
@@ -83,7 +82,7 @@ void run_hvp(const Invocation& call) {
 
 template <class T>
 void run_tangent(const Invocation& call) {
-  check_writable(call.options.out);
+  check_writable(call.options);
   Problem problem(call.options, call.command_line);
   Index k = 0;
   const Buffer<T> vectors = problem.load_vectors<T>(k);
@@ -97,7 +96,7 @@ void run_tangent(const Invocation& call) {
 
 template <class T>
 void run_perturb(const Invocation& call) {
-  check_writable(call.options.out);
+  check_writable(call.options);
   Problem problem(call.options, call.command_line);
   Index k = 0;
   const Buffer<T> vectors = problem.load_vectors<T>(k);
@@ -150,7 +149,7 @@ void check_underflow(const std::vector<double>& solutions, Index p) {
 
 template <class T>
 void run_solve(const Invocation& call) {
-  check_writable(call.options.out);
+  check_writable(call.options, {kReport});
   Problem problem(call.options, call.command_line);
   Index k = 0;
   const Buffer<double> right_hand_sides = problem.load_vectors<double>(k);
@@ -164,8 +163,7 @@ void run_solve(const Invocation& call) {
   check_underflow<T>(host, p);
   Facts facts = to_json(report);
   facts["max_written_residual"] = written_residual(problem, right_hand_sides.view(k, p), rounded);
-  write_array<T>(call.options, problem.manifest(), {k, p}, rounded);
-  io::write_file(call.options.out + ".report.json", facts.dump(2) + "\n");
+  write_array<T>(call.options, problem.manifest(), {k, p}, rounded, facts.dump(2) + "\n");
   if (!call.options.json) facts.erase("columns");
   facts["written"] = call.options.out;
   print_facts(call.options, facts);

@@ -59,9 +59,10 @@ void retrain_exactly(const ExactRetraining<T>& retraining, Problem& problem, Pro
   for (const RetrainedModel& model : models)
     actual.insert(actual.end(), model.loss_change.begin(), model.loss_change.end());
   const Index count = static_cast<Index>(groups.size());
-  if (!write_pairs(folder, {count, m}, predicted, actual))
-    io::write_file(folder / "loo.csv",
-                   loo_csv(groups, !o.groups.empty(), problem.data().host_labels(), tests.rows, models, predicted, norms));
+  io::ResultFiles results;
+  if (!write_pairs(results, folder, {count, m}, predicted, actual))
+    results.add(folder / "loo.csv",
+                loo_csv(groups, !o.groups.empty(), problem.data().host_labels(), tests.rows, models, predicted, norms));
   const double error = worst * *std::max_element(norms.begin(), norms.end());
   double largest = 0;
   for (const double change : actual) largest = std::max(largest, std::abs(change));
@@ -76,8 +77,9 @@ void retrain_exactly(const ExactRetraining<T>& retraining, Problem& problem, Pro
               {"tolerance", o.tolerance}};
   facts.update(more);
   add_agreement(facts, predicted, actual);
-  io::write_file(folder / "summary.json", facts.dump(2) + "\n");
-  problem.manifest().write(folder / "manifest.json");
+  results.add(folder / "summary.json", facts.dump(2) + "\n");
+  problem.manifest().write(results, folder / "manifest.json");
+  results.commit();
   journal.finish();
   facts["written"] = folder.path().string();
   print_facts(o, facts);

@@ -66,9 +66,9 @@ void add_info(CLI::App& app, Options& o, Run& chosen) {
   add_common(sub, o);
   sub.add_option("--model", o.model, "logistic or convnet")->check(CLI::IsMember({"logistic", "convnet"}));
   sub.add_option("--spec", o.spec, "convnet: the network, .json (without: the paper's)");
-  CLI::Option* classes = sub.add_option("--classes", o.classes, "number of classes K")->check(CLI::Range(2, 1'000'000));
+  CLI::Option* classes = sub.add_option("--classes", o.classes, "number of classes K")->check(whole(2, kMostClasses));
   CLI::Option* features =
-      sub.add_option("--features", o.features, "numbers in one example")->check(CLI::PositiveNumber);
+      sub.add_option("--features", o.features, "numbers in one example")->check(whole(1));
   classes->needs(features);
   features->needs(classes);
   sub.add_flag("--bias", o.bias, "with a bias per class");

@@ -9,7 +9,6 @@
 #include <clout/host/cli/solvers.hpp>
 #include <clout/host/cli/train_network.hpp>
 #include <clout/host/cli/verbs.hpp>
-#include <clout/host/io/atomic_file.hpp>
 #include <numeric>
 
 namespace clout::cli {
@@ -20,7 +19,7 @@ using Facts = nlohmann::ordered_json;
 template <class T>
 void run_train(const Invocation& call) {
   if (call.options.model == "convnet") return train_network<T>(call);
-  const OutputFolder folder(call.options);
+  const OutputFolder folder(call.options, {"params.npy", "train.json", "manifest.json"});
   Problem problem(call.options, call.command_line);
   std::vector<double> theta(static_cast<std::size_t>(problem.parameters()));
   if (!call.options.params.empty()) theta = problem.theta();
@@ -48,11 +47,13 @@ void run_train(const Invocation& call) {
               {"newton_steps", report.steps.size()},
               {"hessian_products", report.products},
               {"seconds", report.seconds}};
-  write_values<T>(folder / "params.npy", {problem.parameters()}, theta);
+  io::ResultFiles results;
+  write_values<T>(results, folder / "params.npy", {problem.parameters()}, theta);
   Facts all = facts;
   all["steps"] = steps;
-  io::write_file(folder / "train.json", all.dump(2) + "\n");
-  problem.manifest().write(folder / "manifest.json");
+  results.add(folder / "train.json", all.dump(2) + "\n");
+  problem.manifest().write(results, folder / "manifest.json");
+  results.commit();
   facts["written"] = folder.path().string();
   print_facts(call.options, facts);
 }
@@ -90,10 +91,14 @@ void run_self_influence(const Invocation& call, Problem& problem, const OutputFo
   std::iota(rows.begin(), rows.end(), Index{0});
   const SelfInfluence result = self_influence(problem.objective<double>(), *solver, rows, problem.progress());
   settle(call.options, result.report);
-  write_values<T>(folder / "self_influence.npy", {problem.data().examples()}, result.values);
-  io::write_file(folder / "report.json", to_json(result.report).dump(2) + "\n");
-  problem.manifest().write(folder / "manifest.json");
+  const double norm = start_gradient_norm(problem);
+  io::ResultFiles results;
+  write_values<T>(results, folder / "self_influence.npy", {problem.data().examples()}, result.values);
+  results.add(folder / "report.json", to_json(result.report).dump(2) + "\n");
+  problem.manifest().write(results, folder / "manifest.json");
+  results.commit();
   print_facts(call.options, Facts{{"examples", problem.data().examples()},
+                                  {"gradient_norm", norm},
                                   {"solver", result.report.solver},
                                   {"max_relative_residual", result.report.max_relative_residual()},
                                   {"seconds", result.report.seconds},
@@ -102,7 +107,8 @@ void run_self_influence(const Invocation& call, Problem& problem, const OutputFo
 
 template <class T>
 void run_influence(const Invocation& call) {
-  const OutputFolder folder(call.options);
+  const OutputFolder folder(call.options,
+                            {"scores.npy", "top.csv", "self_influence.npy", "report.json", "manifest.json"});
   Problem problem(call.options, call.command_line);
   if (call.options.self) return run_self_influence<T>(call, problem, folder);
 
@@ -113,15 +119,19 @@ void run_influence(const Invocation& call) {
   std::iota(all.begin(), all.end(), Index{0});
   const auto result = influence.scores(all, problem.progress());
   settle(call.options, result.report);
+  const double norm = start_gradient_norm(problem);
 
   const Index n = problem.data().examples(), m = static_cast<Index>(tests.rows.size());
-  write_values<T>(folder / "scores.npy", {m, n}, result.values);
-  io::write_file(folder / "top.csv",
-                 top_csv(result.values, tests.rows, n, call.options.top, problem.data().host_labels()));
-  io::write_file(folder / "report.json", to_json(result.report).dump(2) + "\n");
-  problem.manifest().write(folder / "manifest.json");
+  io::ResultFiles results;
+  write_values<T>(results, folder / "scores.npy", {m, n}, result.values);
+  results.add(folder / "top.csv",
+              top_csv(result.values, tests.rows, n, call.options.top, problem.data().host_labels()));
+  results.add(folder / "report.json", to_json(result.report).dump(2) + "\n");
+  problem.manifest().write(results, folder / "manifest.json");
+  results.commit();
   print_facts(call.options, Facts{{"test_examples", m},
                                   {"training_examples", n},
+                                  {"gradient_norm", norm},
                                   {"solver", result.report.solver},
                                   {"max_relative_residual", result.report.max_relative_residual()},
                                   {"seconds", result.report.seconds},
@@ -142,7 +152,7 @@ void add_job_verbs(CLI::App& app, Options& o, Run& chosen) {
   training.add_option("--params", o.params, "where to start: .npy [p] (default: zero; convnet: drawn by --seed)");
   add_adam(training, o);
   training.add_option("--checkpoint-every", o.checkpoint_every, "convnet: steps between checkpoints")
-      ->check(CLI::PositiveNumber)
+      ->check(whole(1))
       ->capture_default_str();
   training.add_flag("--resume", o.resume, "convnet: go on from the last checkpoint in --out");
   training.add_option("--tolerance", o.tolerance, "logistic: on the gradient norm")->check(positive())->capture_default_str();
@@ -158,8 +168,11 @@ void add_job_verbs(CLI::App& app, Options& o, Run& chosen) {
   add_data(influence, o, true);
   add_tests(influence, o);
   add_solver(influence, o);
-  influence.add_flag("--self", o.self, "self-influence of every training point instead: self_influence.npy");
-  influence.add_option("--top", o.top, "points of each kind in top.csv")->check(CLI::PositiveNumber)->capture_default_str();
+  CLI::Option* self =
+      influence.add_flag("--self", o.self, "self-influence of every training point instead: self_influence.npy");
+  for (const char* of_tests : {"--test-x", "--test-y", "--test-index"}) self->excludes(of_tests);
+  CLI::Option* top = influence.add_option("--top", o.top, "points of each kind in top.csv");
+  self->excludes(top->check(whole(1))->capture_default_str());
   add_out(influence, o, "the folder to write into");
 
   CLI::App& retraining = add_verb(
@@ -180,11 +193,14 @@ void add_job_verbs(CLI::App& app, Options& o, Run& chosen) {
       ->check(CLI::IsMember({"adam", "proximal", "pbrf"}))
       ->capture_default_str();
   add_adam(retraining, o);
-  retraining.add_option("--moments", o.moments, "convnet: Adam's moments at --params: .npy [2][p] (default: zero)");
-  retraining.add_option("--start-step", o.start_step, "convnet: steps that were taken to --params and --moments")
-      ->check(CLI::NonNegativeNumber);
+  CLI::Option* moments =
+      retraining.add_option("--moments", o.moments, "convnet: Adam's moments at --params: .npy [2][p] (default: zero)");
+  CLI::Option* start =
+      retraining.add_option("--start-step", o.start_step, "convnet: steps that were taken to --params and --moments");
+  start->check(whole(0))->needs(moments);
+  moments->needs(start);
   retraining.add_option("--controls", o.controls, "convnet: models with nothing removed; the first is subtracted")
-      ->check(CLI::PositiveNumber)
+      ->check(whole(1))
       ->capture_default_str();
   add_solver(retraining, o);
   retraining.get_option("--tolerance")

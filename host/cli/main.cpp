@@ -1,4 +1,4 @@
-// The program `clout`: one line in, one exit code out (cli.md).
+// The program `clout`: one line in, one exit code out.
 
 #include <clout/host/cli/output.hpp>
 #include <clout/host/cli/verbs.hpp>
@@ -6,6 +6,7 @@
 #include <clout/kernels/error.hpp>
 #include <csignal>
 #include <cstdio>
+#include <iostream>
 #include <new>
 
 namespace clout::cli {
@@ -36,6 +37,32 @@ void expect_options_of(const CLI::App& verb, const std::string& model) {
         throw InvalidInput(option->get_name() + ": is of --model " + other + ", not of " + model);
 }
 
+/// "" is no name of a file, and no number.
+void expect_values(const CLI::App& verb) {
+  for (const CLI::Option* option : verb.get_options())
+    for (const std::string& value : option->results())
+      if (value.empty()) throw InvalidInput(option->get_name() + ": is empty; expected a value");
+}
+
+/// CLI11 says only that a subcommand is required.
+void expect_verb(const CLI::App& app, const std::string& word) {
+  std::string known;
+  for (const CLI::App* verb : app.get_subcommands(nullptr)) {
+    if (verb->get_name() == word) return;
+    known += (known.empty() ? "" : ", ") + verb->get_name();
+  }
+  if (word.starts_with('-')) return;
+  throw InvalidInput((word.empty() ? "no verb" : word + ": no such verb") + "; expected one of " + known);
+}
+
+/// The exit code of a run that went well, unless standard output did not take what was printed.
+int printed() {
+  std::cout.flush();
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout.good()) return 0;
+  return fail(Fault::input,
+              "standard output: cannot be written; expected room for what is printed (result files are whole)");
+}
+
 int run(int argc, char** argv) {
   CLI::App app("clout: which training points made the model predict this, and what would happen without them?");
   app.require_subcommand(1);
@@ -49,18 +76,28 @@ int run(int argc, char** argv) {
   add_job_verbs(app, call.options, chosen);
   add_reproduce(app, call.options, chosen);
   try {
+    expect_verb(app, argc > 1 ? argv[1] : "");
     app.parse(argc, argv);
   } catch (const CLI::Success& request) {  // --help, --version
-    return app.exit(request);
+    app.exit(request);
+    return printed();
+  } catch (const InvalidInput& error) {
+    return fail(error.fault(), error.what());
   } catch (const CLI::ParseError& error) {
     return fail(Fault::input, std::string(error.what()) + " (clout --help, clout VERB --help)");
   }
+  const CLI::App& verb = *app.get_subcommands().front();
   catch_interrupts();
   std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit then is an error of the write, said in one line
   try {
-    expect_options_of(*app.get_subcommands().front(), call.options.model);
+    expect_values(verb);
+    expect_options_of(verb, call.options.model);
     chosen(call);
-    return 0;
+    return printed();
+  } catch (const Interrupted& error) {
+    const bool goes_on = verb.get_option_no_throw("--resume") != nullptr && holds_unfinished_work(call.options);
+    const char* left = goes_on ? "; what was finished is kept, --resume goes on" : "; nothing was written";
+    return fail(error.fault(), std::string(error.what()) + left);
   } catch (const InternalError& error) {
     return fail(Fault::internal, std::string("internal error (a bug: please report): ") + error.what());
   } catch (const Error& error) {

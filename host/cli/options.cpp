@@ -1,11 +1,15 @@
+#include <charconv>
 #include <clout/host/cli/options.hpp>
 #include <clout/kernels/error.hpp>
 #include <cmath>
 #include <limits>
+#include <system_error>
 
 namespace clout::cli {
 
 namespace {
+
+constexpr std::uint64_t kMostThreads = 4096;
 
 CLI::Validator finite(const std::string& expected, bool (*accepts)(double)) {
   return CLI::Validator(
@@ -26,14 +30,34 @@ CLI::Validator not_negative() {
   return finite("finite number, not negative", [](double value) { return value >= 0; });
 }
 
+CLI::Validator whole(std::uint64_t least, std::uint64_t most) {
+  return CLI::Validator(
+      [least, most](std::string& text) {
+        std::uint64_t value = 0;
+        const char* end = text.data() + text.size();
+        const auto [stop, error] = std::from_chars(text.data(), end, value);
+        const bool too_large = stop == end && (error == std::errc::result_out_of_range || value > most);
+        if (stop == end && error == std::errc() && value >= least && !too_large) {
+          text = std::to_string(value);  // CLI11 takes a leading zero for octal
+          return std::string();
+        }
+        const bool has_limit = too_large || most != std::numeric_limits<Index>::max();
+        return text + "; expected an integer, " + (has_limit ? "" : "at least ") + std::to_string(least) +
+               (has_limit ? " to " + std::to_string(most) : "");
+      },
+      "");
+}
+
 void add_common(CLI::App& app, Options& o) {
   app.add_option("--device", o.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
   app.add_option("--precision", o.precision, "double or single")
       ->check(CLI::IsMember({"double", "single"}))
       ->capture_default_str();
-  app.add_option("--threads", o.threads, "CPU threads (0: all cores)")->check(CLI::NonNegativeNumber);
+  app.add_option("--threads", o.threads, "CPU threads (0: all cores)")->check(whole(0, kMostThreads));
   app.add_option("--memory-limit", o.memory_limit, "most device memory to use, such as 8G");
-  app.add_option("--seed", o.seed, "of everything drawn at random")->capture_default_str();
+  app.add_option("--seed", o.seed, "of everything drawn at random")
+      ->check(whole(0, std::numeric_limits<std::uint64_t>::max()))
+      ->capture_default_str();
   app.add_flag("--quiet", o.quiet, "no table on standard output");
   app.add_flag("--json", o.json, "the results' facts as one JSON object on standard output");
   app.add_flag_callback(
@@ -46,7 +70,8 @@ void add_model(CLI::App& app, Options& o) {
   app.add_option("--model", o.model, "logistic or convnet")
       ->check(CLI::IsMember({"logistic", "convnet"}))
       ->capture_default_str();
-  app.add_option("--classes", o.classes, "number of classes K (convnet: its linear layer's out)")->check(CLI::Range(2, 1'000'000));
+  app.add_option("--classes", o.classes, "number of classes K (convnet: its linear layer's out)")
+      ->check(whole(2, kMostClasses));
   app.add_flag("--bias", o.bias, "logistic: with a bias per class (never regularised)");
   app.add_option("--spec", o.spec, "convnet: the network, .json (without: the paper's, 2,616 parameters)");
   app.add_option("--l2", o.l2, "lambda of the regulariser (lambda/2)||weights||^2")
@@ -73,7 +98,7 @@ void add_solver(CLI::App& app, Options& o) {
   app.add_option("--tolerance", o.tolerance, "on the true relative residual, in double")
       ->check(positive())
       ->capture_default_str();
-  app.add_option("--max-iterations", o.max_iterations, "of cg")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--max-iterations", o.max_iterations, "of cg")->check(whole(1))->capture_default_str();
   add_curvature(app, o);
   app.add_flag("--allow-uncertified", o.allow_uncertified, "write results that could not be certified, too");
 }
@@ -85,12 +110,12 @@ void add_curvature(CLI::App& app, Options& o) {
 }
 
 void add_adam(CLI::App& app, Options& o) {
-  app.add_option("--steps", o.steps, "convnet: steps of Adam in all")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--batch", o.batch, "convnet: examples of a step")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--steps", o.steps, "convnet: steps of Adam in all")->check(whole(1))->capture_default_str();
+  app.add_option("--batch", o.batch, "convnet: examples of a step")->check(whole(1))->capture_default_str();
   app.add_option("--learning-rate", o.learning_rate, "convnet: of Adam")->check(positive())->capture_default_str();
   app.add_option("--drops", o.drops, "convnet: steps from which on the learning rate is a tenth")
       ->delimiter(',')
-      ->check(CLI::NonNegativeNumber)
+      ->check(whole(0))
       ->capture_default_str();
 }
 
@@ -98,7 +123,8 @@ void add_tests(CLI::App& app, Options& o) {
   app.add_option("--test-x", o.test_x, "test examples, as --x");
   app.add_option("--test-y", o.test_y, "test labels, as --y");
   app.add_option("--test-index", o.test_index, "rows of the test examples (without --test-x: of the training examples)")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->check(whole(0));
 }
 
 void add_out(CLI::App& app, Options& o, const std::string& what) { app.add_option("--out", o.out, what)->required(); }

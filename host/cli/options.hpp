@@ -3,13 +3,15 @@
 
 #include <CLI/CLI.hpp>
 #include <clout/kernels/matrix_view.hpp>
+#include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace clout::cli {
 
-/// Every verb's options in one place, so that a flag means the same in all of them (cli.md).
+/// Every verb's options in one place, so that a flag means the same in all of them.
 struct Options {
   // Everywhere.
   std::string device = "auto", precision = "double", memory_limit;
@@ -33,7 +35,7 @@ struct Options {
   std::vector<Index> test_index;
   bool per_example = false, self = false;
 
-  // Training by Adam (protocols.md, Fig 2 right).
+  // Training by Adam; the defaults are the paper's (figure 2, right).
   Index steps = 500'000, batch = 500, checkpoint_every = 10'000, start_step = 0, controls = 3;
   double learning_rate = 1e-4;
   std::vector<Index> drops = {110'000, 220'000};
@@ -46,9 +48,13 @@ struct Options {
   bool is_single() const { return precision == "single"; }
 };
 
+inline constexpr std::uint64_t kMostClasses = 1'000'000;
+
 /// Finite numbers only: CLI11's own ranges let NaN and infinity through.
 CLI::Validator positive();
 CLI::Validator not_negative();
+/// Decimal integers from `least` to `most`: CLI11 wraps or cuts off what does not fit.
+CLI::Validator whole(std::uint64_t least, std::uint64_t most = std::numeric_limits<Index>::max());
 
 void add_common(CLI::App& app, Options& options);
 void add_model(CLI::App& app, Options& options);

@@ -1,10 +1,11 @@
 #include <clout/host/cli/output.hpp>
-#include <clout/host/io/atomic_file.hpp>
 #include <clout/host/io/npy.hpp>
 #include <cmath>
 #include <cstdio>
 
 namespace clout::cli {
+
+namespace fs = std::filesystem;
 
 std::string number_text(double value, int digits) {
   char text[64];
@@ -65,19 +66,61 @@ void settle(const Options& options, const SolveReport& report) {
   warn("not certified: " + line);
 }
 
-OutputFolder::OutputFolder(const Options& options) : path_(options.out), made_here_(!std::filesystem::exists(path_)) {
-  io::make_output_directory(path_);
+namespace {
+
+/// Throws InvalidInput where `path`, which will be written, is a file that this run reads: by name, or through links.
+void expect_no_input(const Options& o, const fs::path& path) {
+  const std::pair<const char*, const std::string&> inputs[] = {
+      {"--x", o.x},           {"--y", o.y},           {"--params", o.params}, {"--weights", o.weights},
+      {"--vectors", o.vectors}, {"--test-x", o.test_x}, {"--test-y", o.test_y}, {"--spec", o.spec},
+      {"--indices", o.indices}, {"--groups", o.groups}, {"--moments", o.moments}};
+  for (const auto& [option, input] : inputs) {
+    std::error_code not_there;
+    if (!input.empty() && fs::equivalent(path, input, not_there))
+      throw InvalidInput("--out " + io::display(path) + ": is also " + option + "; expected another " +
+                         (path == o.out ? "file" : "--out"));
+  }
 }
 
-OutputFolder::~OutputFolder() {
+}  // namespace
+
+OutputFolder::Missing::Missing(const fs::path& path) {
+  const auto is_missing = [](const fs::path& at) {
+    std::error_code why;
+    return !at.empty() && fs::status(at, why).type() == fs::file_type::not_found;
+  };
+  for (fs::path at = path; is_missing(at); at = at.parent_path()) folders.push_back(at);
+}
+
+OutputFolder::Missing::~Missing() {
   std::error_code not_empty;
-  if (made_here_) std::filesystem::remove(path_, not_empty);  // leaves a folder that holds anything
+  for (const fs::path& folder : folders) fs::remove(folder, not_empty);  // leaves a folder that holds anything
 }
 
-void check_writable(const std::filesystem::path& path) { const io::AtomicFile probe(path); }
+OutputFolder::OutputFolder(const Options& options, std::initializer_list<const char*> results)
+    : path_(options.out), missing_(path_) {
+  io::make_output_directory(path_);
+  for (const char* name : results) expect_no_input(options, path_ / name);
+}
+
+bool holds_unfinished_work(const Options& options) {
+  std::error_code unreadable;
+  for (const fs::directory_entry& entry : fs::directory_iterator(options.out, unreadable))
+    if (entry.path().extension() == ".journal") return true;
+  return false;
+}
+
+void check_writable(const Options& options, std::initializer_list<const char*> beside) {
+  std::vector<fs::path> paths{options.out, io::manifest_beside(options.out)};
+  for (const char* suffix : beside) paths.emplace_back(options.out + suffix);
+  for (const fs::path& path : paths) {
+    expect_no_input(options, path);
+    const io::AtomicFile probe(path);
+  }
+}
 
 template <class T, class Value>
-void write_values(const std::filesystem::path& path, const std::vector<Index>& shape,
+void write_values(io::ResultFiles& results, const fs::path& path, const std::vector<Index>& shape,
                   const std::vector<Value>& values) {
   const std::vector<T> rounded(values.begin(), values.end());
   for (std::size_t i = 0; i < rounded.size(); ++i)
@@ -86,18 +129,25 @@ void write_values(const std::filesystem::path& path, const std::vector<Index>& s
                          number_text(static_cast<double>(values[i])) + ", beyond " +
                          (sizeof(T) == 4 ? "float32" : "float64") +
                          "; the data, the weights, the parameters or --l2 are too large (nothing was written)");
-  io::write_npy(path, shape, std::span<const T>(rounded));
+  io::write_npy(results.add(path), shape, std::span<const T>(rounded));
 }
-template void write_values<float>(const std::filesystem::path&, const std::vector<Index>&, const std::vector<double>&);
-template void write_values<double>(const std::filesystem::path&, const std::vector<Index>&, const std::vector<double>&);
+template void write_values<float>(io::ResultFiles&, const fs::path&, const std::vector<Index>&,
+                                  const std::vector<double>&);
+template void write_values<double>(io::ResultFiles&, const fs::path&, const std::vector<Index>&,
+                                   const std::vector<double>&);
 
 template <class T>
 void write_array(const Options& options, io::Manifest& manifest, const std::vector<Index>& shape,
-                 const std::vector<T>& values) {
-  write_values<T>(options.out, shape, values);
-  manifest.write(io::manifest_beside(options.out));
+                 const std::vector<T>& values, const std::string& report) {
+  io::ResultFiles results;
+  write_values<T>(results, options.out, shape, values);
+  if (!report.empty()) results.add(options.out + kReport, report);
+  manifest.write(results, io::manifest_beside(options.out));
+  results.commit();
 }
-template void write_array(const Options&, io::Manifest&, const std::vector<Index>&, const std::vector<float>&);
-template void write_array(const Options&, io::Manifest&, const std::vector<Index>&, const std::vector<double>&);
+template void write_array(const Options&, io::Manifest&, const std::vector<Index>&, const std::vector<float>&,
+                          const std::string&);
+template void write_array(const Options&, io::Manifest&, const std::vector<Index>&, const std::vector<double>&,
+                          const std::string&);
 
 }  // namespace clout::cli

@@ -3,10 +3,12 @@
 
 #include <clout/engine/solve_report.hpp>
 #include <clout/host/cli/options.hpp>
+#include <clout/host/io/atomic_file.hpp>
 #include <clout/host/io/journal.hpp>
 #include <clout/host/io/manifest.hpp>
 #include <clout/kernels/error.hpp>
 #include <filesystem>
+#include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <span>
 
@@ -21,22 +23,29 @@ nlohmann::ordered_json to_json(const SolveReport& report);
 /// Throws NotCertified unless the report is certified or --allow-uncertified is given; then it warns.
 void settle(const Options& options, const SolveReport& report);
 
-/// The result folder of --out: made and checked for writing before anything is computed, and taken away again where
-/// it was made here and nothing came to be in it.
+/// The result folder of --out: made and checked for writing before anything is computed, and taken away again, with the
+/// parents that were made for it, where nothing came to be in it.
 class OutputFolder {
  public:
-  /// Throws InvalidInput where it cannot be made or written to.
-  explicit OutputFolder(const Options& options);
-  OutputFolder(const OutputFolder&) = delete;
-  OutputFolder& operator=(const OutputFolder&) = delete;
-  ~OutputFolder();
+  /// Throws InvalidInput where it cannot be made or written to, and where one of `results`, names of files that will be
+  /// written, is an input of this run.
+  explicit OutputFolder(const Options& options, std::initializer_list<const char*> results = {"manifest.json"});
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
 
  private:
+  /// Folders that are not there yet, the innermost first; takes away those that stay empty.
+  struct Missing {
+    explicit Missing(const std::filesystem::path& path);
+    Missing(const Missing&) = delete;
+    Missing& operator=(const Missing&) = delete;
+    ~Missing();
+    std::vector<std::filesystem::path> folders;
+  };
+
   std::filesystem::path path_;
-  bool made_here_ = false;
+  Missing missing_;
 };
 
 /// A journal in which no block stands is no work to go on with: it goes away with whatever ended the run.
@@ -50,17 +59,24 @@ struct EmptyJournal {
   }
 };
 
-/// Checks early, before anything is computed, that `path` can be written later.
-void check_writable(const std::filesystem::path& path);
+inline constexpr const char* kReport = ".report.json";
 
-/// Writes `values`, rounded to T, as an array file. Throws NotCertified, naming the first place, where one is not finite.
+/// --out holds a journal, which no run leaves without blocks in it: --resume goes on.
+bool holds_unfinished_work(const Options& options);
+
+/// Checks early, before anything is computed, that --out, its manifest and what else will lie `beside` it (FILE and
+/// suffix) can be written later, and that none of them is an input of this run.
+void check_writable(const Options& options, std::initializer_list<const char*> beside = {});
+
+/// Adds `values`, rounded to T, as an array file. Throws NotCertified, naming the first place, where one is not finite.
 template <class T, class Value>
-void write_values(const std::filesystem::path& path, const std::vector<Index>& shape, const std::vector<Value>& values);
+void write_values(io::ResultFiles& results, const std::filesystem::path& path, const std::vector<Index>& shape,
+                  const std::vector<Value>& values);
 
-/// Writes an array file and its manifest; not finite: as write_values.
+/// Writes an array file, its manifest and, where there is one, its report; not finite: as write_values.
 template <class T>
 void write_array(const Options& options, io::Manifest& manifest, const std::vector<Index>& shape,
-                 const std::vector<T>& values);
+                 const std::vector<T>& values, const std::string& report = "");
 
 /// %.{digits}g
 std::string number_text(double value, int digits = 6);

@@ -1,4 +1,5 @@
 #include <clout/engine/training.hpp>
+#include <clout/host/cli/output.hpp>
 #include <clout/host/cli/problem.hpp>
 #include <clout/host/io/npz.hpp>
 #include <limits>
@@ -6,15 +7,8 @@
 namespace clout::cli {
 namespace {
 
-/// Runs `action`, putting `name` before the message of bad input.
-template <class Action>
-auto naming(const std::string& name, Action&& action) {
-  try {
-    return action();
-  } catch (const InvalidInput& error) {
-    throw InvalidInput(name + ": " + error.what());
-  }
-}
+// θ̂ whose gradient is larger than this is no minimum.
+constexpr double kStationary = 1e-6;
 
 std::string elements(Index count, const char* what) { return std::to_string(count) + " " + what; }
 
@@ -205,6 +199,22 @@ Objective<float>& Problem::objective<float>() {
   return *single_;
 }
 
+double start_gradient_norm(Problem& problem) {
+  Buffer<double> gradient(problem.device(), problem.parameters());
+  problem.objective<double>().gradient(gradient.view(1, problem.parameters()));
+  const double norm = row_norms<double>(problem.device(), gradient.view(1, problem.parameters()))[0];
+  if (problem.model().is_logistic() && !(norm <= kStationary))
+    warn(problem.options().params + ": gradient norm " + number_text(norm, 3) +
+         " is not that of a minimum; predictions leave that out (clout train fits)");
+  return norm;
+}
+
+void check_batch(const Options& options, Index examples) {
+  if (options.batch > examples)
+    throw InvalidInput("--batch " + std::to_string(options.batch) + ": expected 1 to " + std::to_string(examples) +
+                       ", the number of examples");
+}
+
 Problem::Tests Problem::load_tests() {
   if (options_.test_x.empty() != options_.test_y.empty())
     throw InvalidInput("--test-x and --test-y: only one is given; expected both");
@@ -226,7 +236,7 @@ Problem::Tests Problem::load_tests() {
     if (row < 0 || row >= examples.shape[0])
       throw InvalidInput("--test-index " + std::to_string(row) + " is out of range; expected 0 to " +
                          std::to_string(examples.shape[0] - 1));
-  // No regulariser on the test side (math.md, Conventions).
+  // No regulariser on the test side: what is predicted is the change of a loss.
   const Dataset<double> data =
       to_dataset(examples, tests.rows, options_.test_x.empty() ? options_.x : options_.test_x);
   for (Index row = 0; row < data.examples(); ++row) {

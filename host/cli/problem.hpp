@@ -13,6 +13,16 @@ namespace clout::cli {
 /// The device that --device, --threads and --memory-limit ask for.
 std::unique_ptr<Device> open_device(const Options& options);
 
+/// Runs `action`, putting `name` before the message of bad input.
+template <class Action>
+auto naming(const std::string& name, Action&& action) {
+  try {
+    return action();
+  } catch (const InvalidInput& error) {
+    throw InvalidInput(name + ": " + error.what());
+  }
+}
+
 /// An array of the file `path` (.npy, or .npz: the member named `name`); InvalidInput names the file.
 io::NpyArray read_array(const std::string& path, const std::string& name);
 /// The same as double, finite. Integer arrays are refused.
@@ -83,6 +93,12 @@ class Problem {
   std::unique_ptr<Objective<double>> exact_;
   std::unique_ptr<Objective<float>> single_;
 };
+
+/// ‖∇R(θ)‖ in double. Warns where that of a linear model is not a minimum's: influence leaves the rest out.
+double start_gradient_norm(Problem& problem);
+
+/// Throws InvalidInput unless a batch of Adam's fits into `examples`.
+void check_batch(const Options& options, Index examples);
 
 /// The manifest's facts about this machine and build.
 io::Manifest make_manifest(const Options& options, const std::vector<std::string>& command_line, const Device& device);

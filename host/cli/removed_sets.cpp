@@ -1,26 +1,25 @@
 #include <clout/host/cli/removed_sets.hpp>
+#include <clout/host/io/json_text.hpp>
 #include <clout/host/io/npy.hpp>
-#include <fstream>
 
 namespace clout::cli {
 namespace {
 
-// Above this many pairs loo.csv gives way to arrays (cli.md).
+// Above this many pairs loo.csv gives way to arrays.
 constexpr Index kMostCsvPairs = 1'000'000;
 
 Groups groups_from_json(const std::string& path) {
-  std::ifstream file(path);
-  if (!file) throw InvalidInput(path + ": cannot be read; expected a JSON list of lists of training indices");
-  try {
-    const nlohmann::json lists = nlohmann::json::parse(file);
-    for (const auto& list : lists)
-      for (const auto& index : list)
-        if (!index.is_number_integer())
-          throw InvalidInput(path + ": " + index.dump() + " is no index; expected integers in lists of training indices");
-    return lists.get<Groups>();
-  } catch (const nlohmann::json::exception& error) {
-    throw InvalidInput(path + ": " + error.what() + "; expected a JSON list of lists of training indices");
+  const std::string expected = "a JSON list of lists of training indices";
+  const std::string text = io::read_text(path, expected);
+  const nlohmann::json lists = naming(path, [&] { return io::parse_json(text, expected); });
+  if (!lists.is_array()) throw InvalidInput(path + ": is no list; expected " + expected);
+  for (const auto& list : lists) {
+    if (!list.is_array()) throw InvalidInput(path + ": " + list.dump() + " is no list; expected " + expected);
+    for (const auto& index : list)
+      if (!index.is_number_integer())
+        throw InvalidInput(path + ": " + index.dump() + " is no index; expected integers in lists of training indices");
   }
+  return lists.get<Groups>();
 }
 
 /// Throws InvalidInput, beginning with `source`, where a set cannot be left out of `data`.
@@ -46,6 +45,7 @@ void check_group(const std::string& source, const std::vector<Index>& group, con
 
 Groups requested_groups(const Options& o, const Dataset<double>& data) {
   const Index n = data.examples();
+  if (o.model == "convnet" && o.retraining == "adam") check_batch(o, n);
   Groups groups;
   std::string source = o.all ? "--all" : o.groups.empty() ? o.indices : o.groups;
   if (source.empty())
@@ -70,11 +70,11 @@ std::string name_of(const Groups& groups, std::size_t group, bool by_group, cons
   return std::to_string(set[0]) + "," + std::to_string(labels[static_cast<std::size_t>(set[0])]);
 }
 
-bool write_pairs(const OutputFolder& folder, const std::vector<Index>& shape, const std::vector<double>& predicted,
-                 const std::vector<double>& actual) {
+bool write_pairs(io::ResultFiles& results, const OutputFolder& folder, const std::vector<Index>& shape,
+                 const std::vector<double>& predicted, const std::vector<double>& actual) {
   if (shape[0] * shape[1] <= kMostCsvPairs) return false;
-  io::write_npy(folder / "actual.npy", shape, std::span<const double>(actual));
-  io::write_npy(folder / "predicted.npy", shape, std::span<const double>(predicted));
+  write_values<double>(results, folder / "actual.npy", shape, actual);
+  write_values<double>(results, folder / "predicted.npy", shape, predicted);
   return true;
 }
 

@@ -42,8 +42,12 @@ std::vector<double> predictions(Influence<T>& influence, const Groups& groups, I
 std::string names_header(bool by_group);
 std::string name_of(const Groups& groups, std::size_t group, bool by_group, const std::vector<std::int32_t>& labels);
 
-/// Above a million pairs actual.npy and predicted.npy, [sets][tests], stand for loo.csv (cli.md): writes them and says so.
-bool write_pairs(const OutputFolder& folder, const std::vector<Index>& shape, const std::vector<double>& predicted,
+/// What retrain may write into its folder.
+inline constexpr std::initializer_list<const char*> kRetrainResults = {"loo.csv", "actual.npy", "predicted.npy",
+                                                                       "summary.json", "manifest.json"};
+
+/// Above a million pairs actual.npy and predicted.npy, [sets][tests], stand for loo.csv: writes them and says so.
+bool write_pairs(io::ResultFiles& results, const OutputFolder& folder, const std::vector<Index>& shape, const std::vector<double>& predicted,
                  const std::vector<double>& actual);
 
 /// pearson, spearman and slope of more pairs than one.

@@ -11,9 +11,6 @@ namespace {
 
 using Facts = nlohmann::ordered_json;
 
-// θ̂ whose gradient is larger than this is no minimum, and influence leaves that out.
-constexpr double kStationary = 1e-6;
-
 /// Everything that changes the retrained models' bits.
 std::string fingerprint(const Options& o, const io::Manifest& manifest, const DeviceInfo& device, Index block) {
   const Facts all = manifest.to_json();
@@ -50,22 +47,15 @@ void run_retrain(const Invocation& call) {
   if (o.damping != 0)
     throw InvalidInput("--damping " + number_text(o.damping) + ": is of --model convnet; retrained fits are exact, and "
                        "predictions for them undamped");
-  const OutputFolder folder(o);
+  const OutputFolder folder(o, kRetrainResults);
   Problem problem(o, call.command_line);
   Problem::Tests tests = problem.load_tests();
-  const Index p = problem.parameters();
   const Groups groups = requested_groups(o, problem.data());
   for (const std::string& path : {o.indices, o.groups})
     if (!path.empty()) problem.manifest().add_input(path);
 
   Objective<double>& exact = problem.objective<double>();
-  Buffer<double> gradient(problem.device(), p);
-  exact.gradient(gradient.view(1, p));
-  const double start_norm = row_norms<double>(problem.device(), gradient.view(1, p))[0];
-  if (!(start_norm <= kStationary))
-    warn(o.params + ": gradient norm " + number_text(start_norm, 3) +
-         " is not that of a minimum; predictions leave that out (clout train fits)");
-
+  const double start_norm = start_gradient_norm(problem);
   require_minima(exact, groups);
   const LeaveOneOutOptions options{.tolerance = o.tolerance, .chord = o.l2 > 0};
   io::Journal journal = io::Journal::open(

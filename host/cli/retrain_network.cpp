@@ -81,7 +81,7 @@ double noise_floor(const std::vector<std::vector<double>>& controls) {
 template <class T>
 void retrain_network(const Invocation& call) {
   const Options& o = call.options;
-  const OutputFolder folder(o);
+  const OutputFolder folder(o, kRetrainResults);
   Problem problem(o, call.command_line);
   Problem::Tests tests = problem.load_tests();
   const Index n = problem.data().examples(), m = static_cast<Index>(tests.rows.size());
@@ -109,9 +109,10 @@ void retrain_network(const Invocation& call) {
   for (const auto& changes : tuned.models)
     for (std::size_t t = 0; t < changes.size(); ++t) actual.push_back(changes[t] - tuned.controls[0][t]);
   const Index count = static_cast<Index>(groups.size());
-  if (!write_pairs(folder, {count, m}, predicted, actual))
-    io::write_file(folder / "loo.csv",
-                   loo_csv(groups, !o.groups.empty(), problem.data().host_labels(), tests.rows, predicted, tuned));
+  io::ResultFiles results;
+  if (!write_pairs(results, folder, {count, m}, predicted, actual))
+    results.add(folder / "loo.csv",
+                loo_csv(groups, !o.groups.empty(), problem.data().host_labels(), tests.rows, predicted, tuned));
   Facts facts{{"models", count},
               {"test_examples", m},
               {"start_step", start.step},
@@ -120,8 +121,9 @@ void retrain_network(const Invocation& call) {
               {"controls", o.controls}};
   if (o.controls > 1) facts["noise_floor"] = noise_floor(tuned.controls);
   add_agreement(facts, predicted, actual);
-  io::write_file(folder / "summary.json", facts.dump(2) + "\n");
-  problem.manifest().write(folder / "manifest.json");
+  results.add(folder / "summary.json", facts.dump(2) + "\n");
+  problem.manifest().write(results, folder / "manifest.json");
+  results.commit();
   journal.finish();
   facts["written"] = folder.path().string();
   print_facts(o, facts);

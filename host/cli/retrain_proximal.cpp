@@ -40,7 +40,7 @@ void retrain_proximal(const Invocation& call) {
   if ((o.curvature == "ggn") != divergence)
     throw InvalidInput(which + " --curvature " + o.curvature + ": expected --curvature " +
                        (divergence ? "ggn" : "hessian") + ", the matrix that predicts it");
-  const OutputFolder folder(o);
+  const OutputFolder folder(o, kRetrainResults);
   Problem problem(o, call.command_line);
   Problem::Tests tests = problem.load_tests();
   const Groups groups = requested_groups(o, problem.data());

@@ -7,7 +7,7 @@
 
 namespace clout::cli {
 
-/// Largest model whose explicit Hessian is assembled (cli.md).
+/// Largest model whose explicit Hessian is assembled.
 constexpr Index kMostDirectParameters = 20'000;
 
 inline void require_explicit(Index parameters) {

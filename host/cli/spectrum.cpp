@@ -5,7 +5,6 @@
 #include <clout/host/cli/problem.hpp>
 #include <clout/host/cli/solvers.hpp>
 #include <clout/host/cli/verbs.hpp>
-#include <clout/host/io/atomic_file.hpp>
 
 namespace clout::cli {
 namespace {
@@ -15,7 +14,7 @@ using Facts = nlohmann::ordered_json;
 void run_spectrum(const Invocation& call) {
   const Options& o = call.options;
   if (o.is_single()) throw InvalidInput("--precision single: eigenvalues are in double; expected double");
-  check_writable(o.out);
+  check_writable(o);
   Problem problem(o, call.command_line);
   require_explicit(problem.parameters());
   const Spectrum spectrum = clout::spectrum(problem.objective<double>(), problem.progress());
@@ -30,8 +29,10 @@ void run_spectrum(const Invocation& call) {
               {"advised_damping", spectrum.advised_damping()}};
   Facts all = facts;
   all["eigenvalues"] = spectrum.eigenvalues;
-  io::write_file(o.out, all.dump(2) + "\n");
-  problem.manifest().write(o.out + ".manifest.json");
+  io::ResultFiles results;
+  results.add(o.out, all.dump(2) + "\n");
+  problem.manifest().write(results, io::manifest_beside(o.out));
+  results.commit();
   facts["written"] = o.out;
   print_facts(o, facts);
 }

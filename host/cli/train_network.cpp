@@ -7,8 +7,8 @@
 #include <clout/host/cli/output.hpp>
 #include <clout/host/cli/problem.hpp>
 #include <clout/host/cli/train_network.hpp>
-#include <clout/host/io/atomic_file.hpp>
 #include <clout/host/io/journal.hpp>
+#include <clout/host/io/json_text.hpp>
 #include <clout/kernels/kernel_table.hpp>
 #include <clout/models/conv_net.hpp>
 
@@ -65,6 +65,15 @@ void checkpoint(io::Journal& journal, const AdamState<T>& state) {
   journal.append(static_cast<std::uint64_t>(state.step), values);
 }
 
+/// A finished run's journal stays, for more steps.
+void expect_no_finished_run(const OutputFolder& folder) {
+  if (!std::filesystem::exists(folder / "train.journal") || !std::filesystem::exists(folder / "train.json")) return;
+  const nlohmann::json facts = io::parse_json(io::read_text(folder / "train.json", "JSON"), "JSON");
+  const std::string steps = facts.is_object() && facts.contains("steps") ? facts["steps"].dump() : "some";
+  throw InvalidInput(folder.path().string() + ": holds a finished run of " + steps +
+                     " steps; expected none: --resume goes on (with more --steps), or choose another --out");
+}
+
 /// Share of the examples whose largest logit is their label's.
 double accuracy(ConvNet<double>& net, const std::vector<double>& theta) {
   const Index n = net.examples(), classes = net.shape().classes;
@@ -85,10 +94,12 @@ double accuracy(ConvNet<double>& net, const std::vector<double>& theta) {
 template <class T>
 void train_network(const Invocation& call) {
   const Options& o = call.options;
-  const OutputFolder folder(o);
+  const OutputFolder folder(o, {"params.npy", "moments.npy", "train.json", "manifest.json"});
   Problem problem(o, call.command_line);
+  check_batch(o, problem.data().examples());
   ConvNet<T> net(problem.data().as<T>(), problem.model().network(), o.l2);
   const AdamOptions options{.learning_rate = o.learning_rate, .drops = o.drops, .batch = o.batch, .seed = o.seed};
+  if (!o.resume) expect_no_finished_run(folder);
   io::Journal journal =
       io::Journal::open(folder / "train.journal", fingerprint(o, problem.manifest(), problem.device()), o.resume);
   const EmptyJournal nothing_yet{journal};
@@ -124,10 +135,12 @@ void train_network(const Invocation& call) {
               {"seconds", seconds}};
   std::vector<T> moments = state.first_moments;
   moments.insert(moments.end(), state.second_moments.begin(), state.second_moments.end());
-  write_values<T>(folder / "params.npy", {p}, theta);
-  write_values<T>(folder / "moments.npy", {2, p}, std::vector<double>(moments.begin(), moments.end()));
-  io::write_file(folder / "train.json", facts.dump(2) + "\n");
-  problem.manifest().write(folder / "manifest.json");
+  io::ResultFiles results;
+  write_values<T>(results, folder / "params.npy", {p}, theta);
+  write_values<T>(results, folder / "moments.npy", {2, p}, std::vector<double>(moments.begin(), moments.end()));
+  results.add(folder / "train.json", facts.dump(2) + "\n");
+  problem.manifest().write(results, folder / "manifest.json");
+  results.commit();
   facts["written"] = folder.path().string();
   print_facts(o, facts);
 }

@@ -37,8 +37,12 @@ fs::path follow_links(const fs::path& path) {
 }  // namespace
 
 AtomicFile::AtomicFile(const fs::path& path) : label_(display(path)), target_(follow_links(path)) {
-  std::error_code ignored;
-  const fs::file_status status = fs::status(target_, ignored);
+  constexpr std::string_view kExpected = "a folder that exists and can be written to";
+  std::error_code error;
+  const fs::file_status status = fs::status(target_, error);
+  // A name that is too long would be refused by the rename alone: the temporary one is short.
+  if (!fs::status_known(status))
+    fail(label_, fmt::format("cannot be written ({}); expected {}", error.message(), kExpected));
   if (target_.filename().empty() || fs::is_directory(status)) {
     fail(label_, "is a directory; expected the name of a file to write");
   }
@@ -50,10 +54,9 @@ AtomicFile::AtomicFile(const fs::path& path) : label_(display(path)), target_(fo
     temporary_ = temporary_name(target_);
     descriptor_ = Descriptor(::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kOwnerGroupOthers));
     if (descriptor_.is_open() || (errno == EEXIST && tries < kTries)) continue;
-    const int error = errno;
+    const int failure = errno;
     temporary_.clear();
-    fail(label_,
-         fmt::format("cannot be written ({}); expected a folder that exists and can be written to", reason(error)));
+    fail(label_, fmt::format("cannot be written ({}); expected {}", reason(failure), kExpected));
   }
   pending_.reserve(kGatherBytes);
 }
@@ -72,15 +75,24 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
 
 void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(text))); }
 
-void AtomicFile::commit() {
-  ensure(descriptor_.is_open(), "AtomicFile committed after its end");
+void AtomicFile::finish() {
+  ensure(descriptor_.is_open(), "AtomicFile finished after its end");
   flush();
   // EINVAL: a file system that has nothing to sync.
   if (::fsync(descriptor_.get()) != 0 && errno != EINVAL) give_up(errno);
   if (const int error = descriptor_.close(); error != 0) give_up(error);
+}
+
+void AtomicFile::publish() {
+  ensure(!descriptor_.is_open() && !temporary_.empty(), "AtomicFile published before its end");
   if (::rename(temporary_.c_str(), target_.c_str()) != 0) give_up(errno);
   temporary_.clear();
   sync_folder(target_.parent_path());
+}
+
+void AtomicFile::commit() {
+  finish();
+  publish();
 }
 
 void AtomicFile::flush() {
@@ -98,6 +110,13 @@ void AtomicFile::discard() noexcept {
   descriptor_.close();
   if (!temporary_.empty()) ::unlink(temporary_.c_str());
   temporary_.clear();
+}
+
+AtomicFile& ResultFiles::add(const fs::path& path) { return *files_.emplace_back(std::make_unique<AtomicFile>(path)); }
+
+void ResultFiles::commit() {
+  for (const auto& file : files_) file->finish();
+  for (const auto& file : files_) file->publish();
 }
 
 void write_file(const fs::path& path, std::string_view text) {

@@ -4,6 +4,7 @@
 #include <clout/host/io/file.hpp>
 #include <cstddef>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,12 +12,13 @@
 
 namespace clout::io {
 
-/// A file being written. Until commit() returns, `path` is what it was before; without commit() nothing is left.
+/// A file being written. Until publish() returns, `path` is what it was before; without it nothing is left.
 /// A process that wants to survive a file-size limit (RLIMIT_FSIZE) must ignore SIGXFSZ.
 class AtomicFile {
  public:
   /// Opens a temporary file in the folder of `path` (of its target, where it is a symbolic link). Throws InvalidInput
-  /// where that folder does not exist or cannot be written to, and where `path` is there but is no regular file.
+  /// where that folder does not exist or cannot be written to, where `path` is there but is no regular file, and where
+  /// no file can have that name.
   explicit AtomicFile(const std::filesystem::path& path);
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
@@ -26,7 +28,11 @@ class AtomicFile {
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
 
-  /// Everything to the disk, then the rename. Throws as write() does. To be called once, last.
+  /// Everything to the disk, under the temporary name. Throws as write() does.
+  void finish();
+  /// The rename, after finish(). Throws as write() does.
+  void publish();
+  /// Both.
   void commit();
 
  private:
@@ -38,6 +44,21 @@ class AtomicFile {
   std::filesystem::path target_, temporary_;
   Descriptor descriptor_;
   std::vector<std::byte> pending_;
+};
+
+/// The result files of one run: all are written under temporary names before the first takes its place, so that a write
+/// that fails leaves no mixture of new and old. Without commit() nothing is left.
+class ResultFiles {
+ public:
+  /// A file to be written to; finish() and publish() are commit()'s.
+  AtomicFile& add(const std::filesystem::path& path);
+  void add(const std::filesystem::path& path, std::string_view text) { add(path).write(text); }
+
+  /// In the order of add(). To be called once, last.
+  void commit();
+
+ private:
+  std::vector<std::unique_ptr<AtomicFile>> files_;
 };
 
 /// Writes a whole file of text.

@@ -102,4 +102,11 @@ std::size_t File::read_at(std::uint64_t offset, std::span<std::byte> out) const 
   return done;
 }
 
+std::string read_text(const std::filesystem::path& path, std::string_view expected) {
+  const File file(path, expected);
+  std::string text(file.size(), '\0');
+  text.resize(file.read_at(0, std::as_writable_bytes(std::span(text))));
+  return text;
+}
+
 }  // namespace clout::io

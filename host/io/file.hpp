@@ -72,4 +72,7 @@ class File {
   std::uint64_t size_ = 0;
 };
 
+/// All of a file; errors as File's.
+std::string read_text(const std::filesystem::path& path, std::string_view expected);
+
 }  // namespace clout::io

@@ -51,15 +51,56 @@ std::string short_dump(const Json& value) {
   return printable(value.dump(-1, ' ', true, Json::error_handler_t::replace), 60);
 }
 
+/// The fingerprint in a journal's first line; null where that is none of this format, or no JSON stands in it.
+Json fingerprint_in(std::string_view line) {
+  const Json header = Json::parse(line, nullptr, false);
+  if (!header.is_object() || header.value("clout_journal", Json()) != kVersion) return nullptr;
+  const Json text = header.value("fingerprint", Json());
+  const Json fingerprint = text.is_string() ? Json::parse(text.get<std::string>(), nullptr, false) : Json();
+  return fingerprint.is_object() ? fingerprint : Json();
+}
+
+bool is_input_list(const Json& value) {
+  return value.is_array() && std::all_of(value.begin(), value.end(), [](const Json& input) {
+           return input.is_object() && input.contains("path") && input.contains("sha256");
+         });
+}
+
+/// The same request: input files count with their bytes, however their paths are spelled.
+bool same_request(Json theirs, Json ours) {
+  if (theirs.is_null() || ours.is_null()) return false;
+  for (Json* fingerprint : {&theirs, &ours}) {
+    if (!fingerprint->contains("inputs") || !is_input_list((*fingerprint)["inputs"])) continue;
+    for (Json& input : (*fingerprint)["inputs"]) input.erase("path");
+  }
+  return theirs == ours;
+}
+
+std::string path_text(const Json& input) {
+  return input["path"].is_string() ? display(input["path"].get<std::string>()) : short_dump(input["path"]);
+}
+
+/// " (x.npy has other contents than then)": the first input file that is another.
+std::string which_input_differs(const Json& there, const Json& here) {
+  for (std::size_t i = 0; i < std::min(there.size(), here.size()); ++i) {
+    if (there[i]["sha256"] == here[i]["sha256"]) continue;
+    const std::string before = path_text(there[i]), now = path_text(here[i]);
+    if (before == now) return fmt::format(" ({} has other contents than then)", now);
+    return fmt::format(" ({} has other contents than {} had then)", now, before);
+  }
+  return fmt::format(" ({} input files there, {} now)", there.size(), here.size());
+}
+
 /// " (seed is 1 there, 2 now)" where both fingerprints are JSON objects; else nothing.
-std::string what_differs(const std::string& theirs, const std::string& ours) {
-  const Json before = Json::parse(theirs, nullptr, false), now = Json::parse(ours, nullptr, false);
-  if (!before.is_object() || !now.is_object()) return "";
+std::string what_differs(const Json& before, const Json& now) {
+  if (before.is_null() || now.is_null()) return "";
   for (const Json* keys : {&now, &before}) {
     for (const auto& [key, unused] : keys->items()) {
       const Json there = before.value(key, Json()), here = now.value(key, Json());
-      if (there != here)
+      if (there == here) continue;
+      if (!is_input_list(there) || !is_input_list(here))
         return fmt::format(" ({} is {} there, {} now)", printable(key), short_dump(there), short_dump(here));
+      if (!same_request({{"inputs", there}}, {{"inputs", here}})) return which_input_differs(there, here);
     }
   }
   return "";
@@ -75,9 +116,8 @@ std::string what_differs(const std::string& theirs, const std::string& ours) {
     fail(label, fmt::format("is a journal of format {}; expected {}: {}", short_dump(there["clout_journal"]), kVersion,
                             kWhatToDo));
   }
-  const std::string now = Json::parse(ours)["fingerprint"].get<std::string>();
   fail(label, fmt::format("holds unfinished work of another request{}; expected the same request as now: {}",
-                          what_differs(there["fingerprint"].get<std::string>(), now), kWhatToDo));
+                          what_differs(fingerprint_in(theirs), fingerprint_in(ours)), kWhatToDo));
 }
 
 }  // namespace
@@ -132,7 +172,11 @@ std::uint64_t Journal::read_header(const std::string& header, std::uint64_t file
   if (begin.starts_with(header)) return header.size();
   const bool is_torn = begin.size() == file_bytes && (header.starts_with(begin) || is_zero_from(0, file_bytes));
   if (is_torn) return 0;
-  refuse_header(label_, std::string_view(begin).substr(0, begin.find('\n')), header);
+  const std::size_t line_bytes = begin.find('\n');
+  const std::string_view line = std::string_view(begin).substr(0, line_bytes);
+  const bool is_whole = line_bytes != std::string::npos;
+  if (is_whole && same_request(fingerprint_in(line), fingerprint_in(header))) return line_bytes + 1;
+  refuse_header(label_, line, header);
 }
 
 void Journal::read_records(std::uint64_t at, std::uint64_t file_bytes) {
@@ -207,9 +251,9 @@ void Journal::write_at_end(std::span<const std::byte> bytes) {
   if (error != 0) {
     // Best effort: what cannot be cut off now is cut off as a torn record on resume.
     if (::ftruncate(descriptor_.get(), static_cast<off_t>(end_)) != 0) errno = 0;
-    fail(label_, fmt::format("cannot be appended to ({}); expected room for {} more bytes, what was finished is kept: "
-                             "--resume goes on",
-                             reason(error), bytes.size()));
+    const char* kept = completed_.empty() ? "" : ", what was finished is kept: --resume goes on";
+    fail(label_, fmt::format("cannot be appended to ({}); expected room for {} more bytes{}", reason(error),
+                             bytes.size(), kept));
   }
   end_ += bytes.size();
 }

@@ -22,7 +22,8 @@ class Journal {
   using Blocks = std::map<std::uint64_t, std::vector<double>>;
 
   /// Opens or creates. `fingerprint` stands for everything in the request that changes results; where it is the text of
-  /// a JSON object, the error about another request can name what differs. A torn last record is cut off the file.
+  /// a JSON object, the error about another request can name what differs, and its "inputs", where they are a
+  /// manifest's, are compared by their contents alone. A torn last record is cut off the file.
   /// Throws InvalidInput: the file is there but `resume` is not set; it belongs to another request; it is no journal,
   /// or damaged before its last record; another process is writing it; it cannot be written.
   static Journal open(const std::filesystem::path& path, std::string_view fingerprint, bool resume);

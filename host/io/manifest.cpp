@@ -53,10 +53,14 @@ Json Manifest::to_json() const {
   return json;
 }
 
-void Manifest::write(const std::filesystem::path& path) {
+std::string Manifest::finished_text() {
   finish();
   // A command line may hold any bytes; JSON may not.
-  write_file(path, to_json().dump(2, ' ', false, Json::error_handler_t::replace) + '\n');
+  return to_json().dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
 }
+
+void Manifest::write(const std::filesystem::path& path) { write_file(path, finished_text()); }
+
+void Manifest::write(ResultFiles& files, const std::filesystem::path& path) { files.add(path, finished_text()); }
 
 }  // namespace clout::io

@@ -13,6 +13,8 @@
 
 namespace clout::io {
 
+class ResultFiles;
+
 /// "2026-01-31T23:59:59Z"
 std::string utc_text(std::chrono::system_clock::time_point time);
 
@@ -49,8 +51,12 @@ class Manifest {
 
   /// finish(), and writes the JSON, indented by 2 (see AtomicFile).
   void write(const std::filesystem::path& path);
+  /// The same as one of `files`.
+  void write(ResultFiles& files, const std::filesystem::path& path);
 
  private:
+  std::string finished_text();
+
   Run run_;
   nlohmann::ordered_json inputs_ = nlohmann::ordered_json::array();
   nlohmann::ordered_json facts_ = nlohmann::ordered_json::object();

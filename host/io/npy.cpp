@@ -69,12 +69,17 @@ NpyHeader read_header(ByteStream& stream, const std::string& label) {
 }
 
 template <class T>
-void write_array(const std::filesystem::path& path, const std::vector<std::int64_t>& shape, std::span<const T> values) {
-  const std::int64_t count = element_count(shape, sizeof(T), display(path));
+void write_array(AtomicFile& file, const std::vector<std::int64_t>& shape, std::span<const T> values) {
+  const std::int64_t count = element_count(shape, sizeof(T), "array");
   ensure(static_cast<std::size_t>(count) == values.size(), "shape of an array to be written disagrees with its size");
-  AtomicFile file(path);
   file.write(npy_header_bytes({dtype_of<T>(), shape}));
   file.write(std::as_bytes(values));
+}
+
+template <class T>
+void write_array(const std::filesystem::path& path, const std::vector<std::int64_t>& shape, std::span<const T> values) {
+  AtomicFile file(path);
+  write_array(file, shape, values);
   file.commit();
 }
 
@@ -200,6 +205,13 @@ void write_npy(const std::filesystem::path& path, const std::vector<std::int64_t
 void write_npy(const std::filesystem::path& path, const std::vector<std::int64_t>& shape,
                std::span<const std::int64_t> values) {
   write_array(path, shape, values);
+}
+
+void write_npy(AtomicFile& file, const std::vector<std::int64_t>& shape, std::span<const double> values) {
+  write_array(file, shape, values);
+}
+void write_npy(AtomicFile& file, const std::vector<std::int64_t>& shape, std::span<const float> values) {
+  write_array(file, shape, values);
 }
 
 void require_finite(std::span<const double> values, std::span<const std::int64_t> shape, std::string_view name) {

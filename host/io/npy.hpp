@@ -15,6 +15,7 @@
 
 namespace clout::io {
 
+class AtomicFile;
 class ByteStream;
 
 /// The element types that clout reads and writes.
@@ -113,6 +114,10 @@ void write_npy(const std::filesystem::path& path, const std::vector<std::int64_t
                std::span<const std::int32_t> values);
 void write_npy(const std::filesystem::path& path, const std::vector<std::int64_t>& shape,
                std::span<const std::int64_t> values);
+
+/// The same into a file whose end is the caller's.
+void write_npy(AtomicFile& file, const std::vector<std::int64_t>& shape, std::span<const double> values);
+void write_npy(AtomicFile& file, const std::vector<std::int64_t>& shape, std::span<const float> values);
 
 /// Throws InvalidInput at the first NaN or infinity: "x.npy: NaN at [17][3]; expected finite numbers". `name` is the
 /// path (or whatever tells the user which array). Integer arrays pass.

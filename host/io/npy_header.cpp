@@ -138,11 +138,12 @@ class DictParser {
       }
       return dtype;
     }
-    const std::string_view remedy = type == "b1" || type == "?" ? "np.uint8"
-                                    : type.starts_with('f')     ? "np.float64"
-                                                                : "";
-    fail(label_, fmt::format("dtype '{}' is not supported; expected {}{}", name, kSupported,
-                             remedy.empty() ? "" : fmt::format(": convert it with .astype({})", remedy)));
+    // uint8 examples are pixels, divided by 255: no remedy for those that are true or false.
+    const std::string_view remedy =
+        type == "b1" || type == "?" ? ": convert it with .astype(np.float64), labels with .astype(np.uint8)"
+        : type.starts_with('f')     ? ": convert it with .astype(np.float64)"
+                                    : "";
+    fail(label_, fmt::format("dtype '{}' is not supported; expected {}{}", name, kSupported, remedy));
   }
 
   static constexpr std::pair<std::string_view, DType> kTypes[] = {

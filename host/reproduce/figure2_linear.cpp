@@ -17,7 +17,7 @@ namespace {
 
 using Facts = nlohmann::ordered_json;
 
-// The paper's setting (protocols.md, Fig 2 left), and the honest one beside it.
+// The paper's setting (figure 2, left), and the honest one beside it.
 constexpr Index kClasses = 10;
 constexpr double kL2 = 0.01;
 constexpr Index kTestIndex = 8;
@@ -329,17 +329,19 @@ void Experiment<T>::write() {
   facts["random"] = random_facts(per_test);
   const std::size_t n = static_cast<std::size_t>(data_->examples());
   const LooRows rows{chosen_, test_rows_, scores_, n, models_, data_->host_labels()};
-  io::write_file(folder_ / "loo.csv", loo_csv(rows, 0, static_cast<std::size_t>(removed_), 0, 1));
-  io::write_file(folder_ / "loo_random.csv",
-                 loo_csv(rows, static_cast<std::size_t>(removed_), chosen_.size(), 1, test_rows_.size()));
-  io::write_file(folder_ / "random_tests.csv", tests_csv(per_test));
+  io::ResultFiles results;
+  results.add(folder_ / "loo.csv", loo_csv(rows, 0, static_cast<std::size_t>(removed_), 0, 1));
+  results.add(folder_ / "loo_random.csv",
+              loo_csv(rows, static_cast<std::size_t>(removed_), chosen_.size(), 1, test_rows_.size()));
+  results.add(folder_ / "random_tests.csv", tests_csv(per_test));
   facts["scores_sha256"] = scores_hash(scores_);
   seconds_["statistics"] = watch_.lap();
   facts["peak_device_memory"] = device_->peak_memory();
   facts["seconds"] = seconds_;
   facts["device"] = device_->info().name;
   facts["precision"] = options_.precision;
-  io::write_file(folder_ / "summary.json", facts.dump(2) + "\n");
+  results.add(folder_ / "summary.json", facts.dump(2) + "\n");
+  results.commit();  // the figure is drawn from the files
   draw_figure2_linear(folder_.path());
   manifest_.write(folder_ / "manifest.json");
 

@@ -3,7 +3,7 @@
 
     check_runs.py --clout build/bin/clout [--device cpu]
 
-Exit status: 0 all as cli.md and architecture.md say, 1 something else.
+Exit status: 0 all as it should be, 1 something else.
 """
 
 import argparse

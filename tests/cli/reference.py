@@ -2,7 +2,7 @@
 """Multinomial logistic regression in float64 NumPy, written from the formulas: the reference of check_verbs.py.
 
 Shares no line with the product. Run as a program it checks itself: complex steps, closed forms, retraining.
-Parameters are in PyTorch's order: [K][d] weights, then, with a bias, [K]. Scores and signs as in docs (math.md).
+Parameters are in PyTorch's order: [K][d] weights, then, with a bias, [K]. Scores and signs as in README.md.
 """
 
 import dataclasses
@@ -220,7 +220,7 @@ def has_optimum(problem):
 
 
 def rounding_bounds(problem, theta, vectors, damping, unit):
-    """Relative (norm-wise) bounds on the rounding error of each quantity computed as in math.md in arithmetic of unit
+    """Relative (norm-wise) bounds on the rounding error of each quantity, computed in arithmetic of unit
     roundoff `unit` (single: 2^-24), the inputs rounded to it too: name -> scalar or one per vector.
 
     To first order, sums in any order (a sum of m terms: m unit sum|terms|), with A_i = max_c sum_j |x_ij theta_cj| +

@@ -11,7 +11,7 @@
 
 namespace clout::test {
 
-/// One quantity after the other of math.md at θ, computed in S. Results are long double, row by row.
+/// One of a model's quantities after the other at θ, computed in S. Results are long double, row by row.
 template <class S>
 class Evaluate {
  public:

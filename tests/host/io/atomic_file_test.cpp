@@ -51,6 +51,27 @@ TEST(AtomicFile, LeavesTheOldFileWithoutCommit) {
   EXPECT_EQ(read_bytes(path), "new");
 }
 
+TEST(ResultFiles, AppearTogetherOrNotAtAll) {
+  const TemporaryFolder folder;
+  const fs::path first = folder / "first", second = folder / "second";
+  write_bytes(first, "old");
+  fs::create_directory(second);
+  const auto write_both = [&] {
+    ResultFiles results;
+    results.add(first, "new");
+    results.add(second, "new");
+    EXPECT_EQ(read_bytes(first), "old");
+    results.commit();
+  };
+  expect_refused(second, "is a directory", write_both);
+  EXPECT_EQ(read_bytes(first), "old");
+  EXPECT_EQ(folder.entries(), 2u);
+  fs::remove(second);
+  write_both();
+  EXPECT_EQ(read_bytes(first) + read_bytes(second), "newnew");
+  EXPECT_EQ(folder.entries(), 2u);
+}
+
 TEST(AtomicFile, HasTheRightsOfAnOrdinaryFile) {
   const TemporaryFolder folder;
   const mode_t old = ::umask(022);

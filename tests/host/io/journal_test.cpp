@@ -97,6 +97,25 @@ TEST_F(JournalTest, RefusesAnotherRequestAndSaysWhatDiffers) {
   EXPECT_EQ(read_bytes(path_), before);
 }
 
+TEST_F(JournalTest, TakesInputsByTheirContents) {
+  const std::string request = R"({"inputs":[{"path":"x.npy","sha256":"aa"},{"path":"y.npy","sha256":"bb"}]})";
+  const std::string moved = R"({"inputs":[{"path":"./x.npy","sha256":"aa"},{"path":"/w/y.npy","sha256":"bb"}]})";
+  Journal::open(path_, request, false).append(1, std::vector<double>{1});
+  EXPECT_EQ(Journal::open(path_, moved, true).completed().size(), 1u);
+}
+
+TEST_F(JournalTest, NamesTheInputThatDiffers) {
+  const auto inputs = [](const std::string& list) { return R"({"seed":1,"inputs":[)" + list + "]}"; };
+  const std::string x = R"({"path":"x.npy","sha256":"aa"})";
+  Journal::open(path_, inputs(x), false);
+  const auto expect_differs = [&](const std::string& list, std::string_view what) {
+    expect_refused(path_, what, [&] { Journal::open(path_, inputs(list), true); });
+  };
+  expect_differs(R"({"path":"x.npy","sha256":"cc"})", "of another request (x.npy has other contents than then)");
+  expect_differs(R"({"path":"z.npy","sha256":"cc"})", "(z.npy has other contents than x.npy had then)");
+  expect_differs(x + "," + x, "(1 input files there, 2 now)");
+}
+
 TEST_F(JournalTest, RefusesWhatIsNoJournal) {
   for (const std::string_view bytes :
        {"some notes", "some notes\nof mine\n", "{}\n", "{\"clout_journal\":1}\n", "\xff\xfe\n"}) {

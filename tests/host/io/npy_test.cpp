@@ -166,7 +166,7 @@ TEST_F(Npy, RefusesOrdersAndTypesAndSaysTheRemedy) {
   expect_bad_dict(dict("'O8'"), "Python objects (a pickle");
   expect_bad_dict(dict("'|b1'"),
                   "dtype '|b1' is not supported; expected float64, float32, uint8, int32 or int64: convert it with "
-                  ".astype(np.uint8)");
+                  ".astype(np.float64), labels with .astype(np.uint8)");
   expect_bad_dict(dict("'<f2'"), "dtype '<f2' is not supported");
   for (const std::string_view other :
        {"'<c16'", "'<U3'", "'|S3'", "'<M8[ns]'", "'|V4'", "'<u8'", "'|i1'", "''", "'<'", "'>f16'"}) {
