@@ -63,6 +63,19 @@ template <class T>
 inline Vector<T> select(Integers<T> condition, Vector<T> yes, Vector<T> no) {
   return condition ? yes : no;
 }
+/// The value moved into low…high; NaN stays NaN.
+template <class T>
+inline Vector<T> clamp(Vector<T> value, T low, T high) {
+  const Vector<T> lowest = broadcast(low), highest = broadcast(high);
+#if defined(__AVX2__) && !defined(__AVX512F__)
+  // One instruction each instead of a comparison and a choice; where one operand is NaN, they take the second.
+  if constexpr (std::is_same_v<T, float>) return _mm256_min_ps(highest, _mm256_max_ps(lowest, value));
+  else return _mm256_min_pd(highest, _mm256_max_pd(lowest, value));
+#else
+  value = select<T>(value < lowest, lowest, value);
+  return select<T>(value > highest, highest, value);
+#endif
+}
 /// The value, held in a register: GCC would load what is used several times in a row again for each use, and loads are
 /// what the inner loops run out of.
 template <class V>
