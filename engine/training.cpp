@@ -213,6 +213,13 @@ TrainingReport train(Objective<double>& exact, Objective<T>& fast, std::vector<d
 
 template void move_to(Objective<double>&, Objective<float>&, const std::vector<double>&);
 template void move_to(Objective<double>&, Objective<double>&, const std::vector<double>&);
+double gradient_norm(Objective<double>& objective) {
+  const Index p = objective.parameters();
+  Buffer<double> gradient(objective.device(), p);
+  objective.gradient(gradient.view(1, p));
+  return row_norms<double>(objective.device(), gradient.view(1, p))[0];
+}
+
 template TrainingReport train(Objective<double>&, Objective<float>&, std::vector<double>&, const TrainingOptions&,
                               const Progress&);
 template TrainingReport train(Objective<double>&, Objective<double>&, std::vector<double>&, const TrainingOptions&,

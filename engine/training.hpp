@@ -40,4 +40,7 @@ TrainingReport train(Objective<double>& exact, Objective<T>& fast, std::vector<d
 template <class T>
 void move_to(Objective<double>& exact, Objective<T>& fast, const std::vector<double>& theta);
 
+/// ‖∇R(θ)‖₂ where the objective stands, regulariser included.
+double gradient_norm(Objective<double>& objective);
+
 }  // namespace clout

@@ -90,6 +90,20 @@ NetworkBatch<T> ConvNet<T>::batch(Index first, Index count) const {
 }
 
 template <class T>
+NetworkBatch<T> ConvNet<T>::targeted_batch() {
+  const Index n = examples(), classes = shape_.classes;
+  if (targets_.is_empty()) {
+    targets_ = Buffer<T>(device(), n * classes);
+    const MatrixView<T> p = targets_.view(n, classes);
+    logits_at(theta_.view(1, parameters()), 0, p);
+    kernels().softmax_cross_entropy(device(), {p, classes, data_.labels(), p, {}});
+  }
+  NetworkBatch<T> all = batch(0, n);
+  all.targets = targets_.data();
+  return all;
+}
+
+template <class T>
 template <class Operation>
 void ConvNet<T>::run(void (*entry)(Device&, const Operation&), std::size_t (*scratch)(const Device&, const Operation&),
                      Operation op) {
@@ -191,10 +205,13 @@ void ConvNet<T>::losses_at(MatrixView<const T> parameters_k, MatrixView<T> out) 
 
 template <class T>
 void ConvNet<T>::explicit_hessian(double damping, MatrixView<T> out) {
-  if (curvature_ == Curvature::gauss_newton) return Objective<T>::explicit_hessian(damping, out);
   expect_shape("explicit Hessian", out.rows, out.columns, parameters(), parameters());
+  // Where the targets are the probabilities themselves no δ is left, and with it all of the Hessian that is not the
+  // Gauss-Newton matrix.
+  const bool exact = curvature_ == Curvature::hessian;
   run(kernels().network_hessian, kernels().network_hessian_scratch,
-      NetworkHessian<T>{shape_, batch(0, examples()), theta_.view(1, parameters()), scale(), out, {}});
+      NetworkHessian<T>{
+          shape_, exact ? batch(0, examples()) : targeted_batch(), theta_.view(1, parameters()), scale(), out, {}});
   kernels().add_diagonal(device(), {shape_.regularized(), l2_, damping, out});
 }
 
@@ -214,17 +231,8 @@ template <class T>
 void ConvNet<T>::divergence_gradients(MatrixView<const T> parameters_k, MatrixView<T> out) {
   expect_vectors("parameter vectors", parameters_k, parameters());
   expect_shape("divergence gradients", out.rows, out.columns, parameters_k.rows, parameters());
-  const Index n = examples(), classes = shape_.classes;
-  if (targets_.is_empty()) {
-    targets_ = Buffer<T>(device(), n * classes);
-    const MatrixView<T> p = targets_.view(n, classes);
-    logits_at(theta_.view(1, parameters()), 0, p);
-    kernels().softmax_cross_entropy(device(), {p, classes, data_.labels(), p, {}});
-  }
-  NetworkBatch<T> all = batch(0, n);
-  all.targets = targets_.data();
   run(kernels().network_gradient, kernels().network_gradient_scratch,
-      NetworkGradient<T>{shape_, all, parameters_k, {}, scale(), out, {}});
+      NetworkGradient<T>{shape_, targeted_batch(), parameters_k, {}, scale(), out, {}});
 }
 
 template class ConvNet<float>;

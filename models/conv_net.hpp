@@ -59,6 +59,8 @@ class ConvNet : public Objective<T> {
   const KernelTable<T>& kernels() const;
   /// Examples first … first + count − 1.
   NetworkBatch<T> batch(Index first, Index count) const;
+  /// All examples, held to the probabilities at θ in their labels' place.
+  NetworkBatch<T> targeted_batch();
   double scale() const { return data_.weight_unit() / total_weight(); }
   /// Gives `op` its scratch and runs it.
   template <class Operation>

@@ -43,7 +43,7 @@ struct Options {
   // Retraining and reproducing.
   std::string indices, groups, moments, data, retraining = "adam";
   bool all = false, resume = false, quick = false;
-  std::string figure, panel;
+  std::string figure, panel, checkpoint;
 
   bool is_single() const { return precision == "single"; }
 };

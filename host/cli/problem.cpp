@@ -200,9 +200,7 @@ Objective<float>& Problem::objective<float>() {
 }
 
 double start_gradient_norm(Problem& problem) {
-  Buffer<double> gradient(problem.device(), problem.parameters());
-  problem.objective<double>().gradient(gradient.view(1, problem.parameters()));
-  const double norm = row_norms<double>(problem.device(), gradient.view(1, problem.parameters()))[0];
+  const double norm = gradient_norm(problem.objective<double>());
   if (problem.model().is_logistic() && !(norm <= kStationary))
     warn(problem.options().params + ": gradient norm " + number_text(norm, 3) +
          " is not that of a minimum; predictions leave that out (clout train fits)");

@@ -24,7 +24,9 @@ std::string fingerprint(const Options& o, const io::Manifest& manifest, const De
               {"precision", o.precision},
               {"tolerance", o.tolerance},
               {"block", block},
-              {"device", device.name + ", " + device.model}};
+              {"device", device.name + ", " + device.model},
+              {"libraries", device.libraries},
+              {"threads", device.threads}};
   return facts.dump();
 }
 

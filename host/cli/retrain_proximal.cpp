@@ -25,7 +25,9 @@ std::string fingerprint(const Options& o, const io::Manifest& manifest, const De
                {"all", o.all},
                {"tolerance", o.tolerance},
                {"block", kModels},
-               {"device", device.name + ", " + device.model}}
+               {"device", device.name + ", " + device.model},
+               {"libraries", device.libraries},
+               {"threads", device.threads}}  // of the factor's bits
       .dump();
 }
 

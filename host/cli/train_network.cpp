@@ -9,6 +9,7 @@
 #include <clout/host/cli/train_network.hpp>
 #include <clout/host/io/journal.hpp>
 #include <clout/host/io/json_text.hpp>
+#include <clout/host/network_score.hpp>
 #include <clout/kernels/kernel_table.hpp>
 #include <clout/models/conv_net.hpp>
 
@@ -21,15 +22,9 @@ using Facts = nlohmann::ordered_json;
 std::string fingerprint(const Options& o, const io::Manifest& manifest, const Device& device) {
   const Facts all = manifest.to_json();
   const DeviceInfo info = device.info();
-  return Facts{{"verb", "train"},
-               {"inputs", all["inputs"]},
-               {"l2", o.l2},
-               {"batch", o.batch},
-               {"learning_rate", o.learning_rate},
-               {"drops", o.drops},
-               {"seed", o.seed},
-               {"precision", o.precision},
-               {"device", info.name + ", " + info.model}}
+  return Facts{{"verb", "train"},  {"inputs", all["inputs"]},          {"l2", o.l2},
+               {"batch", o.batch}, {"learning_rate", o.learning_rate}, {"drops", o.drops},
+               {"seed", o.seed},   {"precision", o.precision},         {"device", info.name + ", " + info.model}}
       .dump();
 }
 
@@ -74,21 +69,6 @@ void expect_no_finished_run(const OutputFolder& folder) {
                      " steps; expected none: --resume goes on (with more --steps), or choose another --out");
 }
 
-/// Share of the examples whose largest logit is their label's.
-double accuracy(ConvNet<double>& net, const std::vector<double>& theta) {
-  const Index n = net.examples(), classes = net.shape().classes;
-  const Buffer<double> parameters(net.device(), std::span<const double>(theta));
-  Buffer<double> logits(net.device(), n * classes);
-  net.logits_at(parameters.view(1, net.parameters()), 0, logits.view(n, classes));
-  const std::vector<double> host = logits.to_host();
-  Index right = 0;
-  for (Index i = 0; i < n; ++i) {
-    const auto first = host.begin() + i * classes;
-    right += std::max_element(first, first + classes) - first == net.data().host_labels()[static_cast<std::size_t>(i)];
-  }
-  return static_cast<double>(right) / static_cast<double>(n);
-}
-
 }  // namespace
 
 template <class T>
@@ -122,15 +102,17 @@ void train_network(const Invocation& call) {
   ConvNet<double> exact(problem.data(), problem.model().network(), o.l2);
   move_to<double>(exact, exact, theta);
   const Index p = exact.parameters();
-  Buffer<double> gradient(problem.device(), p);
-  exact.gradient(gradient.view(1, p));
   const Buffer<double> on_device(problem.device(), std::span<const double>(theta));
   Facts facts{{"steps", state.step},
               {"steps_taken_here", state.step - from.step},
-              {"gradient_norm", row_norms<double>(problem.device(), gradient.view(1, p))[0]},
+              {"gradient_norm", gradient_norm(exact)},
               {"objective", objective_value<double>(exact, on_device.view(1, p))},
-              {"accuracy", accuracy(exact, theta)},
+              {"accuracy", network_score(exact, theta).accuracy},
               {"parameters", p},
+              {"batch", o.batch},
+              {"seed", o.seed},
+              {"first_learning_rate", o.learning_rate},
+              {"drops", o.drops},
               {"learning_rate", options.rate(std::max<Index>(state.step, 1) - 1)},
               {"seconds", seconds}};
   std::vector<T> moments = state.first_moments;

@@ -2,10 +2,10 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <clout/host/io/data_folders.hpp>
 #include <clout/host/io/file.hpp>
 #include <clout/host/io/mnist.hpp>
 #include <clout/host/io/sha256.hpp>
-#include <cstdlib>
 #include <fstream>
 #include <string>
 #include <system_error>
@@ -18,6 +18,7 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kTrainImages = "train-images-idx3-ubyte", kTrainLabels = "train-labels-idx1-ubyte";
 constexpr std::string_view kTestImages = "t10k-images-idx3-ubyte", kTestLabels = "t10k-labels-idx1-ubyte";
+constexpr std::string_view kSmallSubset = "small_mnist_seed0_indices.txt";
 constexpr std::int64_t kSide = 28;
 constexpr std::uint8_t kLargestLabel = 9;
 
@@ -28,19 +29,6 @@ fs::path file_in(const fs::path& folder, std::string_view name) {
   fs::path packed = plain;
   packed += ".gz";
   return !fs::exists(packed, ignored) && fs::exists(plain, ignored) ? plain : packed;
-}
-
-std::vector<fs::path> candidates(const std::optional<fs::path>& data_dir) {
-  if (data_dir) return {*data_dir};
-  if (const char* named = std::getenv("CLOUT_DATA"); named != nullptr && *named != '\0') return {fs::path(named)};
-  std::vector<fs::path> folders;
-#ifdef CLOUT_DATA_DIR
-  folders.emplace_back(CLOUT_DATA_DIR);
-#endif
-  std::error_code ignored;
-  const fs::path program = fs::read_symlink("/proc/self/exe", ignored);
-  if (!program.empty()) folders.push_back(program.parent_path().parent_path() / "share" / "clout" / "data");
-  return folders;
 }
 
 IdxPair load_part(const fs::path& folder, std::string_view images, std::string_view labels, std::int64_t count) {
@@ -71,7 +59,7 @@ LabelledImages view(const IdxPair& pair, std::int64_t skipped) {
 
 fs::path find_mnist(const std::optional<fs::path>& data_dir) {
   std::vector<std::string> looked;
-  for (const fs::path& folder : candidates(data_dir)) {
+  for (const fs::path& folder : data_folders(data_dir)) {
     for (const fs::path& place : {folder / "mnist", folder}) {
       std::error_code ignored;
       if (fs::exists(file_in(place, kTrainImages), ignored)) return place;
@@ -96,6 +84,24 @@ Mnist load_mnist(const std::optional<fs::path>& data_dir) {
 }
 
 MnistSplit paper_split(const Mnist& mnist) { return {view(mnist.train, kMnistHeldOutCount), view(mnist.test, 0)}; }
+
+fs::path small_subset_file(const fs::path& folder) { return folder / kSmallSubset; }
+
+std::vector<std::int64_t> read_small_subset(const fs::path& folder) {
+  const fs::path path = small_subset_file(folder);
+  std::ifstream lines(path);
+  if (!lines) fail(display(path), "cannot be read; expected the training images of the paper's network, one a line");
+  std::vector<std::int64_t> rows;
+  for (std::int64_t row = 0; lines >> row;) {
+    if (row < 0 || row >= kMnistTrainCount - kMnistHeldOutCount)
+      fail(display(path), fmt::format("line {} says {}; expected a row of the 55,000", rows.size() + 1, row));
+    rows.push_back(row);
+  }
+  if (!lines.eof() || static_cast<std::int64_t>(rows.size()) != kMnistSmallCount)
+    fail(display(path),
+         fmt::format("{} whole numbers were read; expected {}, one a line", rows.size(), kMnistSmallCount));
+  return rows;
+}
 
 void verify_mnist(const std::optional<fs::path>& data_dir) {
   const fs::path folder = find_mnist(data_dir);

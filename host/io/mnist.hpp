@@ -13,6 +13,7 @@ namespace clout::io {
 inline constexpr std::int64_t kMnistPixels = 784;  // 28 × 28, row by row
 inline constexpr std::int64_t kMnistTrainCount = 60000;
 inline constexpr std::int64_t kMnistTestCount = 10000;
+inline constexpr std::int64_t kMnistSmallCount = 5500;    // training images of the paper's network
 inline constexpr std::int64_t kMnistHeldOutCount = 5000;  // first training images, which the paper's code never uses
 
 struct Mnist {
@@ -32,9 +33,8 @@ struct MnistSplit {
   LabelledImages test;   // 10,000
 };
 
-/// The folder with MNIST's four files (gzip or plain): `data_dir`, else the environment's CLOUT_DATA, else the source
-/// tree's data/, else share/clout/data beside the installed program's bin/; the files may lie in it or in its mnist/.
-/// A folder that was named is not replaced by a later one. Throws InvalidInput with the folders that were looked at.
+/// The folder with MNIST's four files (gzip or plain), which may lie in one of data_folders(data_dir) or in its mnist/.
+/// Throws InvalidInput with the folders that were looked at.
 std::filesystem::path find_mnist(const std::optional<std::filesystem::path>& data_dir = std::nullopt);
 
 /// The four files in such a folder, packed or plain as they are there.
@@ -46,6 +46,13 @@ Mnist load_mnist(const std::optional<std::filesystem::path>& data_dir = std::nul
 
 /// Koh & Liang (2017), published code: the first 5,000 training images set aside, 55,000 left; all test images.
 MnistSplit paper_split(const Mnist& mnist);
+
+/// small_mnist_seed0_indices.txt in the folder that find_mnist found.
+std::filesystem::path small_subset_file(const std::filesystem::path& folder);
+
+/// The 5,500 rows of the 55,000 that the paper's network is trained on, in its order (data/mnist/README.md says how
+/// they were drawn). Throws InvalidInput for a damaged file.
+std::vector<std::int64_t> read_small_subset(const std::filesystem::path& folder);
 
 /// Compares each file listed in SHA256SUMS in the data set's folder; throws InvalidInput at the first that differs. Not
 /// done by load_mnist, which would take twice as long.

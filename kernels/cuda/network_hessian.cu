@@ -117,7 +117,7 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce<T>) hessian_kerne
     __syncthreads();  // x has been used
     load_input(op.batch, example, s.primal.input);
     __syncthreads();
-    primal_forward(s.primal, Truth<T>{op.batch.labels[example]}, weight);
+    primal_forward(s.primal, truth_of(op.batch, example, kClasses), weight);
     primal_backward(s);
 #pragma unroll 1
     for (int j = begin; j < end; ++j) {

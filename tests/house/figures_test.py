@@ -66,5 +66,51 @@ class Figure2Linear(unittest.TestCase):
         self.assertFalse((self.folder / "d").exists())
 
 
+CONVNET_HEADER = ("rank,train_index,label,test_index,predicted,actual,proximal,proximal_gradient_norm,"
+                  "predicted_gauss_newton,pbrf,pbrf_gradient_norm\n")
+
+
+class Figure2Convnet(unittest.TestCase):
+    def setUp(self):
+        kept = tempfile.TemporaryDirectory()
+        self.addCleanup(kept.cleanup)
+        self.folder = Path(kept.name)
+        made_up = random.Random(2)
+        for name in ("loo.csv", "loo_random.csv"):
+            rows = []
+            for rank in range(30):
+                x = made_up.gauss(0, 1e-4)
+                rows.append(f"{rank},{rank},{rank % 10},6558,{x!r},{1.2 * x!r},{1.01 * x!r},5e-11,{x!r},{x!r},5e-11\n")
+            (self.folder / name).write_text(CONVNET_HEADER + "".join(rows))
+        agreement = {"pearson": 0.9, "slope": 1.2}
+        over = {"n_test": 2, "n_removed": 15, "pearson_pooled": 0.9, "slope_pooled": 1.2}
+        summary = {"n_train": 5500, "n_params": 2616, "test_index": 6558, "noise_floor": 1e-5, "published_pearson": 0.875,
+                   "hessian": {"smallest": -0.003, "negative": 12}, "damping": 0.01, "retraining_steps": 300, "quick": True,
+                   "checkpoint": {"steps": 500, "seed": 0}, "proximal": agreement,
+                   "random": {"adam": over, "proximal": over}, **agreement}
+        (self.folder / "summary.json").write_text(json.dumps(summary))
+
+    def draw(self, out):
+        return subprocess.run([sys.executable, SCRIPTS / "figure2_convnet.py", "--loo", self.folder / "loo.csv", "--random",
+                               self.folder / "loo_random.csv", "--summary", self.folder / "summary.json", "--out",
+                               self.folder / out], capture_output=True, text=True)
+
+    def test_same_input_gives_same_bytes(self):
+        for out in ("a", "b"):
+            done = self.draw(out)
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+        for kind in ("png", "svg"):
+            first = (self.folder / f"a/figure2_convnet.{kind}").read_bytes()
+            self.assertEqual(first, (self.folder / f"b/figure2_convnet.{kind}").read_bytes())
+
+    def test_bad_input_is_one_line(self):
+        (self.folder / "loo.csv").write_text(HEADER + 2 * "0,0,0,8,1,1,1,1\n")
+        done = self.draw("d")
+        self.assertEqual(done.returncode, 2)
+        self.assertEqual(done.stderr.count("\n"), 1)
+        self.assertIn("predicted and proximal", done.stderr)
+        self.assertFalse((self.folder / "d").exists())
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -106,6 +106,37 @@ TYPED_TEST(NetworkHessianTest, ExplicitMatchesOracle) {
   }
 }
 
+// Held to its own probabilities, an example has no residual, and its Hessian is the Gauss-Newton matrix.
+TYPED_TEST(NetworkHessianTest, OwnProbabilitiesAsTargetsGiveGaussNewton) {
+  using T = typename TypeParam::Number;
+  std::vector<NetworkOptions> all{{.name = "layers", .network = {2, 7, 6, {{3, 3, 2}, {4, 2, 1}}, 3}, .n = 5, .m = 7,
+                                   .gathered = true, .weights = true}};
+  if (!kSmall) all.push_back({.name = "paper", .network = paper(), .n = 2, .m = 2, .weights = true});
+  for (const NetworkOptions& options : all) {
+    auto problem = random_network_problem<T>(options, 7);
+    auto one_by_one = problem;  // logits of the examples in order
+    one_by_one.rows.clear();
+    one_by_one.options.m = options.n;
+    const std::vector<T> logits = NetworkRun<T>(this->device(), one_by_one).forward();
+    const Index classes = problem.shape.classes, p = problem.p();
+    for (Index i = 0; i < options.n; ++i) {
+      double sum = 0;
+      for (Index c = 0; c < classes; ++c) sum += std::exp(static_cast<double>(logits[i * classes + c]));
+      for (Index c = 0; c < classes; ++c)
+        problem.targets.push_back(static_cast<T>(std::exp(static_cast<double>(logits[i * classes + c])) / sum));
+    }
+    const std::vector<T> hessian = NetworkRun<T>(this->device(), problem).hessian(0.3);
+    const std::vector<Index> columns = this->columns_of(problem);
+    const auto units = this->with_unit_vectors(problem, columns);
+    std::vector<T> got;
+    for (const Index column : columns)
+      got.insert(got.end(), hessian.begin() + column * p, hessian.begin() + (column + 1) * p);
+    expect_close(got,
+                 network_closeness(units, [](auto&& network) { return network.product(Curvature::gauss_newton, 0.3); }),
+                 options.name);
+  }
+}
+
 TYPED_TEST(NetworkHessianTest, NothingGivesZero) {
   if (kRacesOnly) GTEST_SKIP() << "about values, which are compared without the race detector";
   using T = typename TypeParam::Number;
