@@ -6,6 +6,12 @@
 #include <numeric>
 
 namespace clout {
+namespace {
+
+// Examples' numbers of a stretch, at most: a mebibyte.
+constexpr Index kMostRows = Index{1} << 17;
+
+}  // namespace
 
 BatchOrder::BatchOrder(Index examples, Index batch, std::uint64_t seed)
     : examples_(examples), batch_(batch), seed_(seed) {
@@ -38,24 +44,30 @@ Adam<T>::Adam(Objective<T>& objective, const AdamOptions& options, const AdamSta
       size_(objective.parameters()),
       models_(static_cast<Index>(state.parameters.size()) / size_),
       step_(state.step),
+      stretch_(std::clamp(kMostRows / order_.batch(), Index{1}, std::max(options.stretch, Index{1}))),
       parameters_(objective.device(), std::span<const T>(state.parameters)),
       first_moments_(objective.device(), std::span<const T>(state.first_moments)),
       second_moments_(objective.device(), std::span<const T>(state.second_moments)),
       gradients_(objective.device(), models_ * size_),
-      rows_(objective.device(), objective.examples()),
-      step_sizes_(objective.device(), order_.steps_per_epoch()) {
+      rows_(objective.device(), stretch_ * order_.batch()),
+      step_sizes_(objective.device(), stretch_) {
   const auto length = static_cast<std::size_t>(models_ * size_);
   require(objective.has_batches(), "this model has no gradients of minibatches");
   require(models_ > 0 && state.parameters.size() == length && state.first_moments.size() == length &&
               state.second_moments.size() == length,
           "state of Adam: expected parameters and both moments, [k][" + std::to_string(size_) + "] with k at least 1");
+  if (objective.can_record()) whole_stretch_ = objective.device().record([this] { take_steps(stretch_); });
 }
 
 template <class T>
 void Adam<T>::run_to(Index last, const Progress& progress) {
   const Index first = step_;
   while (step_ < last) {
-    run_epoch(step_ / order_.steps_per_epoch(), last);
+    const Index count = std::min(stretch_, last - step_);
+    load(count);
+    if (whole_stretch_ && count == stretch_) whole_stretch_->replay();
+    else take_steps(count);
+    step_ += count;
     if (progress) progress("adam", static_cast<double>(step_ - first), static_cast<double>(last - first));
   }
   for (const T value : parameters_.to_host())
@@ -65,29 +77,35 @@ void Adam<T>::run_to(Index last, const Progress& progress) {
 }
 
 template <class T>
-void Adam<T>::run_epoch(Index epoch, Index last) {
-  const Index per_epoch = order_.steps_per_epoch(), begin = epoch * per_epoch;
-  const Index end = std::min(begin + per_epoch, last);
-  rows_.upload(order_.epoch(epoch));
+void Adam<T>::load(Index count) {
+  std::vector<Index> rows;
   std::vector<double> sizes;
-  for (Index step = begin; step < begin + per_epoch; ++step) {
+  for (Index step = step_; step < step_ + count; ++step) {
+    const Index epoch = step / order_.steps_per_epoch(), slice = step % order_.steps_per_epoch();
+    if (epoch != permuted_) permutation_ = order_.epoch(epoch);
+    permuted_ = epoch;
+    const auto from = permutation_.begin() + slice * order_.batch();
+    rows.insert(rows.end(), from, from + order_.batch());
     const double t = static_cast<double>(step + 1);
     sizes.push_back(options_.rate(step) * std::sqrt(1 - std::pow(options_.beta2, t)) / (1 - std::pow(options_.beta1, t)));
   }
+  rows_.upload(rows);
   step_sizes_.upload(sizes);
+}
 
+template <class T>
+void Adam<T>::take_steps(Index count) {
   Device& device = objective_.device();
   const auto view = [&](Buffer<T>& buffer) { return buffer.view(models_, size_); };
-  for (; step_ < end; ++step_) {
-    const Index slice = step_ - begin;
-    objective_.batch_gradients(parameters(), rows_.data() + slice * order_.batch(), order_.batch(), exclusions_,
+  for (Index i = 0; i < count; ++i) {
+    objective_.batch_gradients(parameters(), rows_.data() + i * order_.batch(), order_.batch(), exclusions_,
                                view(gradients_));
     device.kernels<T>().adam_step(device, {.regularized = regularized_,
                                            .l2 = objective_.l2(),
                                            .beta1 = options_.beta1,
                                            .beta2 = options_.beta2,
                                            .epsilon = options_.epsilon,
-                                           .step_size = step_sizes_.data() + slice,
+                                           .step_size = step_sizes_.data() + i,
                                            .gradients = view(gradients_),
                                            .first_moments = view(first_moments_),
                                            .second_moments = view(second_moments_),

@@ -3,6 +3,7 @@
 
 #include <clout/engine/objective.hpp>
 #include <clout/engine/solver.hpp>
+#include <clout/kernels/recording.hpp>
 
 namespace clout {
 
@@ -28,6 +29,7 @@ struct AdamOptions {
   Index batch = 500;
   std::uint64_t seed = 0;  ///< of the order of the examples
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
+  Index stretch = 64;  ///< most steps that a device takes without the host, as one recording; changes no bit
 
   /// Of step t = 0, 1, …
   double rate(Index step) const;
@@ -43,13 +45,16 @@ struct AdamState {
 };
 
 /// Adam (Kingma & Ba 2015) in TensorFlow's form for k models that see the same batches; model j leaves out the examples
-/// that are excluded for it, and its batch's mean is over the rest. Between epochs only the host is asked for anything:
-/// the next permutation. The same state, options and data give the same bits, in however many calls.
+/// that are excluded for it, and its batch's mean is over the rest. The host hands over the examples and step sizes of a
+/// stretch of steps, which the device then takes without it. The same state, options and data give the same bits, in
+/// however many calls.
 template <class T>
 class Adam {
  public:
   /// Model after model, `state` holds k ≥ 1 of them; `exclusions` is device memory that outlives this.
   Adam(Objective<T>& objective, const AdamOptions& options, const AdamState<T>& state, Exclusions exclusions = {});
+  Adam(const Adam&) = delete;
+  Adam& operator=(const Adam&) = delete;
 
   /// Takes steps until `last` have been taken in all. Throws NotCertified where a parameter is not finite at the end.
   void run_to(Index last, const Progress& progress = {});
@@ -59,17 +64,23 @@ class Adam {
   MatrixView<const T> parameters() const { return parameters_.view(models_, size_); }
 
  private:
-  void run_epoch(Index epoch, Index last);
+  /// Examples and step sizes of the next `count` steps.
+  void load(Index count);
+  /// The steps that are loaded.
+  void take_steps(Index count);
 
   Objective<T>& objective_;
   AdamOptions options_;
   BatchOrder order_;
   ParameterRanges regularized_;
   Exclusions exclusions_;
-  Index size_, models_, step_;
+  Index size_, models_, step_, stretch_;
+  std::vector<Index> permutation_;  // of epoch permuted_
+  Index permuted_ = -1;
   Buffer<T> parameters_, first_moments_, second_moments_, gradients_;  // [k][p]
-  Buffer<Index> rows_;         // [n] the epoch's permutation
-  Buffer<double> step_sizes_;  // [steps per epoch]
+  Buffer<Index> rows_;         // [stretch][batch]
+  Buffer<double> step_sizes_;  // [stretch]
+  std::unique_ptr<Recording> whole_stretch_;  // none where the objective cannot be recorded
 };
 
 }  // namespace clout

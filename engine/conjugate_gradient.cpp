@@ -1,6 +1,7 @@
 #include <lapack.h>
 
 #include <algorithm>
+#include <chrono>
 #include <clout/engine/conjugate_gradient.hpp>
 #include <clout/kernels/kernel_table.hpp>
 #include <cmath>
@@ -8,19 +9,18 @@
 namespace clout {
 namespace {
 
-// How often the host reads the columns' states; more often would make a GPU wait, less often wastes products.
+// How often the host reads the columns' states where it drives the loop; more often would make a GPU wait, less often
+// wastes products.
 constexpr Index kCheckEvery = 4;
+// Iterations before the host's first look; twice as many every time, as long as that takes no longer than this.
+constexpr Index kFirstStretch = 16;
+constexpr std::chrono::seconds kLongStretch{1};
 
 // Below this relative residual single-precision CG only moves rounding around.
 template <class T>
 constexpr double kReachable = 0;
 template <>
 constexpr double kReachable<float> = 3e-6;
-
-bool any_running(const std::vector<std::int32_t>& status) {
-  return std::any_of(status.begin(), status.end(),
-                     [](std::int32_t s) { return s == static_cast<std::int32_t>(ColumnStatus::running); });
-}
 
 template <class V>
 std::vector<V> read(Device& device, const V* data, Index count) {
@@ -32,25 +32,81 @@ std::vector<V> read(Device& device, const V* data, Index count) {
 }  // namespace
 
 template <class T>
+void ConjugateGradient<T>::carve(Workspace& w, ConjugateGradientState<T>& state, Index width) const {
+  state.r = w.matrix<T>(width, hessian_.size());
+  state.p = w.matrix<T>(width, hessian_.size());
+  state.q = w.matrix<T>(width, hessian_.size());
+  state.rho = w.matrix<double>(1, width).data;
+  state.target = w.matrix<double>(1, width).data;
+  state.curvature = w.matrix<double>(1, width).data;
+  state.smallest_rayleigh = w.matrix<double>(1, width).data;
+  state.status = w.matrix<std::int32_t>(1, width).data;
+  state.iterations = w.matrix<std::int32_t>(1, width).data;
+  state.alpha_history = w.matrix<double>(max_iterations_, width).data;
+  state.beta_history = w.matrix<double>(max_iterations_, width).data;
+  state.max_iterations = max_iterations_;
+}
+
+template <class T>
+std::size_t ConjugateGradient<T>::scratch(Index width, const void* planned) const {
+  const std::size_t products = &hessian_.objective() == planned ? 0 : hessian_.scratch(width);
+  if (width <= scratch_.width) return products;
+  ConjugateGradientState<T> state;
+  return products + Workspace::plan([&](Workspace& w) { carve(w, state, width); }) - scratch_.memory.size();
+}
+
+template <class T>
 void ConjugateGradient<T>::reserve(Index width) {
+  hessian_.reserve(width);
   if (width <= scratch_.width) return;
-  const Index p = hessian_.size();
-  ConjugateGradientState<T>& s = scratch_.state;
-  scratch_.memory = Workspace(hessian_.device(), [&](Workspace& w) {
-    s.r = w.matrix<T>(width, p);
-    s.p = w.matrix<T>(width, p);
-    s.q = w.matrix<T>(width, p);
-    s.rho = w.matrix<double>(1, width).data;
-    s.target = w.matrix<double>(1, width).data;
-    s.curvature = w.matrix<double>(1, width).data;
-    s.smallest_rayleigh = w.matrix<double>(1, width).data;
-    s.status = w.matrix<std::int32_t>(1, width).data;
-    s.iterations = w.matrix<std::int32_t>(1, width).data;
-    s.alpha_history = w.matrix<double>(max_iterations_, width).data;
-    s.beta_history = w.matrix<double>(max_iterations_, width).data;
-  });
-  s.max_iterations = max_iterations_;
+  loop_.reset();
+  scratch_.memory = {};  // given back first, so that the two are never held together
+  scratch_.memory = Workspace(hessian_.device(), [&](Workspace& w) { carve(w, scratch_.state, width); });
   scratch_.width = width;
+}
+
+template <class T>
+void ConjugateGradient<T>::show_loop(const ConjugateGradientState<T>& state) {
+  if (loop_ && loop_x_.data == state.x.data && loop_x_.rows == state.x.rows) return;
+  Device& device = hessian_.device();
+  const auto iteration = [this, state, &device, &kernels = device.kernels<T>()] {
+    hessian_.multiply(state.p, state.q);  // q = (H + damping·I) p
+    kernels.cg_advance(device, state);    // α = ρ / pᵀq;  x += α p;  r −= α q
+    kernels.cg_direct(device, state);     // β = rᵀr / ρ;  p = r + β p
+  };
+  static_assert(static_cast<std::int32_t>(ColumnStatus::running) == 0, "a loop goes on while a word is zero");
+  loop_.reset();
+  loop_ = hessian_.objective().can_record()
+              ? device.record_loop(state.status, state.x.rows, iteration)
+              : std::make_unique<HostLoop>(device, state.status, state.x.rows, iteration, kCheckEvery);
+  loop_x_ = state.x;
+}
+
+template <class T>
+void ConjugateGradient<T>::iterate(const ConjugateGradientState<T>& state, const std::vector<double>& targets) {
+  show_loop(state);
+  Index stretch = kFirstStretch;
+  for (Index done = 0; done < max_iterations_;) {
+    const auto start = std::chrono::steady_clock::now();
+    const Index most = std::min(stretch, max_iterations_ - done), ran = loop_->run(most);
+    hessian_.count(ran * state.x.rows);
+    done += ran;
+    if (ran < most) return;
+    if (look_) look_(share_done(state, targets));
+    if (std::chrono::steady_clock::now() - start < kLongStretch) stretch *= 2;
+  }
+}
+
+template <class T>
+double ConjugateGradient<T>::share_done(const ConjugateGradientState<T>& state,
+                                        const std::vector<double>& targets) const {
+  const auto status = read(hessian_.device(), state.status, state.x.rows);
+  const auto rho = read(hessian_.device(), state.rho, state.x.rows);
+  double least = 1;
+  for (std::size_t j = 0; j < targets.size(); ++j)
+    if (status[j] == static_cast<std::int32_t>(ColumnStatus::running) && targets[j] > 0 && targets[j] < 1)
+      least = std::min(least, std::max(0.0, 0.5 * std::log(rho[j]) / std::log(targets[j])));
+  return least;
 }
 
 template <class T>
@@ -77,13 +133,7 @@ void ConjugateGradient<T>::correct(MatrixView<const T> residuals, const std::vec
   kernels.combine(device, {1.0, residuals, 0.0, state.r});
 
   kernels.cg_start(device, state);
-  status = read(device, state.status, k);
-  for (Index iteration = 0; iteration < max_iterations_ && any_running(status); ++iteration) {
-    hessian_.apply(state.p, state.q);   // q = (H + damping·I) p
-    kernels.cg_advance(device, state);  // α = ρ / pᵀq;  x += α p;  r −= α q
-    kernels.cg_direct(device, state);   // β = rᵀr / ρ;  p = r + β p
-    if ((iteration + 1) % kCheckEvery == 0) status = read(device, state.status, k);
-  }
+  iterate(state, goals);
   report(state, columns);
 }
 

@@ -2,22 +2,29 @@
 // Conjugate gradients for many right-hand sides side by side (Hestenes & Stiefel 1952), scalars on the device.
 
 #include <clout/engine/solver.hpp>
+#include <clout/kernels/recording.hpp>
 #include <clout/kernels/workspace.hpp>
 
 namespace clout {
 
 /// CG as the inner solver of a CertifiedSolver. pᵀ(H + damping·I)p ≤ 0 ends a column with negative_curvature.
+/// The loop is the device's, which also judges whether a column still runs; the host comes back for a look ever more
+/// rarely. Where the objective cannot be recorded, the host drives the same loop.
 template <class T>
 class ConjugateGradient : public Correction<T> {
  public:
   ConjugateGradient(HessianOperator<T> hessian, Index max_iterations) : hessian_(hessian), max_iterations_(max_iterations) {
     require(max_iterations > 0, "conjugate gradients: the iteration limit must be positive");
   }
+  ConjugateGradient(const ConjugateGradient&) = delete;
+  ConjugateGradient& operator=(const ConjugateGradient&) = delete;
 
   std::string name() const override { return "cg"; }
   Index products() const override { return hessian_.products(); }
   void correct(MatrixView<const T> residuals, const std::vector<double>& targets, MatrixView<T> corrections,
                std::vector<ColumnReport>& columns) override;
+  std::size_t scratch(Index width, const void* planned) const override;
+  void watch(std::function<void(double share)> look) override { look_ = std::move(look); }
 
  private:
   struct Scratch {
@@ -25,12 +32,21 @@ class ConjugateGradient : public Correction<T> {
     ConjugateGradientState<T> state;
     Index width = 0;
   };
+  void carve(Workspace& w, ConjugateGradientState<T>& state, Index width) const;
   void reserve(Index width);
+  /// The loop on `state`, recorded where it can be.
+  void show_loop(const ConjugateGradientState<T>& state);
+  void iterate(const ConjugateGradientState<T>& state, const std::vector<double>& targets);
+  /// The least that a running column has behind it of the decades from 1 to its target.
+  double share_done(const ConjugateGradientState<T>& state, const std::vector<double>& targets) const;
   void report(const ConjugateGradientState<T>& state, std::vector<ColumnReport>& columns) const;
 
   HessianOperator<T> hessian_;
   Index max_iterations_;
   Scratch scratch_;
+  std::function<void(double share)> look_;
+  MatrixView<T> loop_x_;  // what the loop was shown: its width, and where the solutions are
+  std::unique_ptr<Loop> loop_;
 };
 
 /// Smallest and largest eigenvalue of the symmetric tridiagonal matrix that `iterations` steps of CG with these

@@ -15,12 +15,20 @@ class HessianOperator {
   static constexpr Index kBlock = 32;
 
   void apply(MatrixView<const T> vectors, MatrixView<T> out) {
+    multiply(vectors, out);
+    count(vectors.rows);
+  }
+  /// The same, uncounted: recorded work is called once and done many times.
+  void multiply(MatrixView<const T> vectors, MatrixView<T> out) {
     for (Index first = 0; first < vectors.rows; first += kBlock) {
       const Index count = vectors.rows - first < kBlock ? vectors.rows - first : kBlock;
       objective_.hessian_product(vectors.rows_from(first, count), damping_, out.rows_from(first, count));
     }
-    products_ += vectors.rows;
   }
+  void count(Index products) { products_ += products; }
+  /// Bytes that products with k vectors would take on the device beyond what is held by now, and taking them.
+  std::size_t scratch(Index k) const { return objective_.product_scratch(k < kBlock ? k : kBlock); }
+  void reserve(Index k) { objective_.reserve_products(k < kBlock ? k : kBlock); }
   Objective<T>& objective() const { return objective_; }
   Device& device() const { return objective_.device(); }
   Index size() const { return objective_.parameters(); }

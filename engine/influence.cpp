@@ -8,17 +8,6 @@ namespace {
 constexpr Index kTestBlock = 32;     // right-hand sides that are solved and scored together
 constexpr Index kExampleRows = 4096;  // training rows scored per call
 
-void append(SolveReport& all, const SolveReport& part) {
-  if (all.columns.empty()) {
-    all = part;
-    return;
-  }
-  all.columns.insert(all.columns.end(), part.columns.begin(), part.columns.end());
-  all.products += part.products;
-  all.certifying_products += part.certifying_products;
-  all.seconds += part.seconds;
-}
-
 /// λ sᵀθ over the regularised blocks: what the training gradient's regulariser adds to every score of one test point.
 double regularizer_term(const ParameterRanges& ranges, double l2, const double* s, const std::vector<double>& theta) {
   double sum = 0;
@@ -66,7 +55,7 @@ typename Influence<T>::Scores Influence<T>::scores(std::span<const Index> test_r
   for (Index first = 0; first < std::max<Index>(m, 1); first += kTestBlock) {
     const Index count = std::min(kTestBlock, m - first);
     const Scores s = inverse_products(test_rows.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)));
-    append(result.report, s.report);
+    result.report.append(s.report);
     result.norms.insert(result.norms.end(), s.norms.begin(), s.norms.end());
     s_rounded.resize(s.values.size());
     std::vector<double> offsets, units;
@@ -109,7 +98,7 @@ SelfInfluence self_influence(Objective<double>& train, Solver& solver, std::span
     const Index count = std::min(kTestBlock, m - first);
     const auto block = rows.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
     train.example_gradients(block, gradients.view(count, p));
-    append(result.report, solver.solve(gradients.view(count, p), products.view(count, p)));
+    result.report.append(solver.solve(gradients.view(count, p), products.view(count, p)));
     device.kernels<double>().vector_dots(device, {gradients.view(count, p), products.view(count, p), dots.data()});
     dots.download(std::span<double>(host).first(static_cast<std::size_t>(count)));
     for (Index j = 0; j < count; ++j)

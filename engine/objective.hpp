@@ -68,6 +68,17 @@ class Objective : public Retrainable<T> {
     return {};
   }
 
+  // Loops that a device runs without the host (kernels/recording.hpp).
+
+  /// Whether hessian_product and batch_gradients can be recorded: from the second call of the same sizes on, and
+  /// hessian_product from the first after reserve_products, they start kernels and do nothing else. Solvers and
+  /// training leave objectives that say no to loops of the host.
+  virtual bool can_record() const { return false; }
+  /// Bytes of device memory that hessian_product for k vectors would take beyond what the objective holds by now.
+  virtual std::size_t product_scratch(Index k) const { return static_cast<void>(k), std::size_t{0}; }
+  /// Takes them.
+  virtual void reserve_products(Index k) { static_cast<void>(k); }
+
   // Training by minibatches.
 
   /// Whether the function below is there.

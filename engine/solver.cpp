@@ -24,8 +24,9 @@ bool is_running(const ColumnReport& column) { return column.status == ColumnStat
 /// Right-hand sides in units of their own: powers of two, so that nothing is rounded; 1 wherever that does.
 class Scaled {
  public:
-  Scaled(Device& device, MatrixView<const double> v)
-      : device_(device), v_(v), norms_(row_norms<double>(device, v)), units_(norms_.size(), 1.0) {
+  /// `norms` are v's, as the device has them.
+  Scaled(Device& device, MatrixView<const double> v, std::vector<double> norms)
+      : device_(device), v_(v), norms_(std::move(norms)), units_(norms_.size(), 1.0) {
     for (std::size_t j = 0; j < norms_.size(); ++j) {
       if (norms_[j] >= kSmallNorm && norms_[j] <= kLargeNorm) continue;
       const std::vector<double> row = to_host(device, v.rows_from(static_cast<Index>(j), 1));
@@ -67,6 +68,24 @@ struct CertifiedSolver<T>::Block {
   MatrixView<double> residual, product;
   MatrixView<T> scaled, correction;
   MatrixView<double> correction_double;
+  MatrixView<double> squares;  // [1][width]
+
+  void carve(Workspace& w, Index width, Index p) {
+    residual = w.matrix<double>(width, p);
+    product = w.matrix<double>(width, p);
+    correction_double = w.matrix<double>(width, p);
+    scaled = w.matrix<T>(width, p);
+    correction = w.matrix<T>(width, p);
+    squares = w.matrix<double>(1, width);
+  }
+  /// Euclidean norms, in double; takes no memory.
+  std::vector<double> norms(Device& device, MatrixView<const double> rows) const {
+    device.kernels<double>().vector_dots(device, {rows, rows, squares.data});
+    std::vector<double> values(static_cast<std::size_t>(rows.rows));
+    device.copy_to_host(values.data(), squares.data, values.size() * sizeof(double));
+    for (double& value : values) value = std::sqrt(value);
+    return values;
+  }
 };
 
 template <class T>
@@ -87,23 +106,22 @@ SolveReport CertifiedSolver<T>::solve(MatrixView<const double> right_hand_sides,
   const auto start = std::chrono::steady_clock::now();
   const Index products_before = correction_->products(), exact_before = exact_.products();
 
-  const Index width = std::min(k, kBlock);
+  const Index width = planned_width(k);
   Block block;
-  Workspace workspace(device(), [&](Workspace& w) {
-    block.residual = w.matrix<double>(width, p);
-    block.product = w.matrix<double>(width, p);
-    block.correction_double = w.matrix<double>(width, p);
-    block.scaled = w.matrix<T>(width, p);
-    block.correction = w.matrix<T>(width, p);
-  });
+  Workspace workspace(device(), [&](Workspace& w) { block.carve(w, width, p); });
+  exact_.reserve(width);
 
   SolveReport report;
   report.solver = correction_->name();
   report.tolerance = tolerance_;
   report.rounding = kProductRounding * static_cast<double>(std::numeric_limits<T>::epsilon());
   report.damping = exact_.damping();
-  for (Index first = 0; first < k; first += kBlock) {
-    const Index count = std::min(kBlock, k - first);
+  for (Index first = 0; first < k; first += width) {
+    const Index count = std::min(width, k - first);
+    if (progress_)
+      correction_->watch([this, first, count, k](double share) {
+        progress_("solve", static_cast<double>(first) + share * static_cast<double>(count), static_cast<double>(k));
+      });
     std::vector<ColumnReport> columns(static_cast<std::size_t>(count));
     solve_block(block, right_hand_sides.rows_from(first, count), solutions.rows_from(first, count), columns);
     report.columns.insert(report.columns.end(), columns.begin(), columns.end());
@@ -116,6 +134,25 @@ SolveReport CertifiedSolver<T>::solve(MatrixView<const double> right_hand_sides,
 }
 
 template <class T>
+Index CertifiedSolver<T>::planned_width(Index columns) const {
+  const auto plan = [&](Index width) {
+    const std::size_t own = Workspace::plan([&](Workspace& w) { Block().carve(w, width, size()); });
+    return own + exact_.scratch(width) + correction_->scratch(width, &exact_.objective());
+  };
+  // By the limit alone, not by what happens to be free: the same request is cut the same way, run after run.
+  const std::size_t used = device().used_memory(), limit = device().memory_limit(),
+                    left = limit > used ? limit - used : 0;
+  for (Index width = std::min(columns, kBlock);; width = (width + 1) / 2) {
+    const std::size_t needed = plan(width);
+    if (needed <= left) return width;
+    if (width == 1)
+      throw OutOfMemory("solve: one right-hand side at a time needs " + std::to_string(needed) +
+                        " bytes of device memory beside the " + std::to_string(used) + " in use; " +
+                        std::to_string(left) + " are left under the memory limit, so none fits: raise it");
+  }
+}
+
+template <class T>
 void CertifiedSolver<T>::solve_block(Block& block, MatrixView<const double> v, MatrixView<double> s,
                                      std::vector<ColumnReport>& columns) {
   const KernelTable<double>& kernels = device().template kernels<double>();
@@ -123,7 +160,7 @@ void CertifiedSolver<T>::solve_block(Block& block, MatrixView<const double> v, M
   MatrixView<double> residual = block.residual.rows_from(0, k);
   MatrixView<double> product = block.product.rows_from(0, k);
 
-  const Scaled scaled(device(), v);
+  const Scaled scaled(device(), v, block.norms(device(), v));
   const std::vector<double>& norms = scaled.norms();
   kernels.combine(device(), {0.0, {}, 0.0, s});
   scaled.copy_to(residual);
@@ -140,7 +177,7 @@ void CertifiedSolver<T>::solve_block(Block& block, MatrixView<const double> v, M
     exact_.apply(s, product);
     scaled.copy_to(residual);
     kernels.combine(device(), {-1.0, product, 1.0, residual});
-    residual_norms = row_norms<double>(device(), residual);
+    residual_norms = block.norms(device(), residual);
     for (std::size_t j = 0; j < columns.size(); ++j) {
       ColumnReport& column = columns[j];
       if (norms[j] == 0 || column.status == ColumnStatus::not_finite) continue;

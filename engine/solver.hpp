@@ -35,11 +35,21 @@ class Correction {
                        std::vector<ColumnReport>& columns) = 0;
   /// Hessian products with one vector done so far.
   virtual Index products() const = 0;
+  /// Bytes of device memory that correct() for `width` columns would take beyond what is held by now, without the
+  /// scratch of the objective at `planned`, which is in the caller's plan.
+  virtual std::size_t scratch(Index width, const void* planned) const {
+    return static_cast<void>(width), static_cast<void>(planned), std::size_t{0};
+  }
+  /// `look` is called now and then during correct() with the share of the way that lies behind, and may throw to stop
+  /// it.
+  virtual void watch(std::function<void(double share)> look) { static_cast<void>(look); }
 };
 
 /// The one loop behind every solver: s ← s + correction(v − (H + damping·I) s), the residual in double, until it is
 /// ≤ tolerance·‖v‖ or stops falling. In double one round is the rule; in single precision this is iterative
-/// refinement. Right-hand sides go in blocks of `kBlock`, numbered from the request.
+/// refinement. Right-hand sides go in blocks of `kBlock`, numbered from the request, or of as many as
+/// the memory limit has room for where that is less: planned before anything is computed. Throws OutOfMemory with
+/// the bytes for one right-hand side where not even that fits.
 template <class T>
 class CertifiedSolver : public Solver {
  public:
@@ -55,6 +65,8 @@ class CertifiedSolver : public Solver {
 
  private:
   struct Block;
+  /// Columns that are solved side by side.
+  Index planned_width(Index columns) const;
   void solve_block(Block& block, MatrixView<const double> v, MatrixView<double> s, std::vector<ColumnReport>& columns);
   void correct_block(Block& block, const std::vector<double>& residual_norms, const std::vector<double>& norms,
                      MatrixView<double> s, std::vector<ColumnReport>& columns);

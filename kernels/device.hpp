@@ -4,9 +4,11 @@
 #include <clout/kernels/error.hpp>
 #include <clout/kernels/matrix_view.hpp>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -14,6 +16,9 @@ namespace clout {
 
 template <class T>
 struct KernelTable;
+class Recording;
+class RecordingScope;
+class Loop;
 
 /// What a device is and can do, in words and numbers for `clout info` and for plans of memory.
 struct DeviceInfo {
@@ -23,6 +28,13 @@ struct DeviceInfo {
   int threads = 0;        ///< CPU threads, or multiprocessors
   std::size_t memory_total = 0, memory_available = 0;  ///< bytes
   bool is_host = false;   ///< device memory can be read by the host directly
+};
+
+/// How often the host has had a hand in a device's work, since the device was made.
+struct DeviceActivity {
+  std::uint64_t allocations = 0;  ///< of device memory
+  std::uint64_t waits = 0;        ///< copies to or from the host, and synchronize(): the host waited for the device
+  std::uint64_t starts = 0;       ///< kernels, and recordings of them, that the host started; 0 on the CPU
 };
 
 /// Where work runs: the CPU or one GPU. Owns whatever its backend needs (thread count, stream, library handles).
@@ -42,11 +54,13 @@ class Device {
 
   /// Device memory for a Buffer, within the limit. Throws OutOfMemory saying how much was asked for and what fits.
   void* acquire(std::size_t bytes) {
+    expect_no_recording("device memory was asked for");
     if (bytes > limit_ || used_ > limit_ - bytes)
       throw OutOfMemory("device memory: " + std::to_string(bytes >> 20) + " MiB more are needed beside " +
                         std::to_string(used_ >> 20) + " MiB in use; the memory limit is " +
                         std::to_string(limit_ >> 20) + " MiB");
     void* memory = allocate(bytes);
+    ++activity_.allocations;
     used_ += bytes;
     peak_ = used_ > peak_ ? used_ : peak_;
     return memory;
@@ -57,25 +71,63 @@ class Device {
   }
   /// No more than `bytes` are given out at a time from now on.
   void set_memory_limit(std::size_t bytes) { limit_ = bytes; }
-  /// The most that was in use at a time, in bytes.
+  std::size_t memory_limit() const { return limit_; }
+  /// What is in use now, and the most that was at a time, in bytes.
+  std::size_t used_memory() const { return used_; }
   std::size_t peak_memory() const { return peak_; }
 
   /// `bytes` of device memory aligned to 64 bytes; throws OutOfMemory saying how much was asked for and what is free.
   virtual void* allocate(std::size_t bytes) = 0;
   virtual void deallocate(void* memory) noexcept = 0;
   /// Copies are synchronous for the caller: when they return, the host memory may be reused.
-  virtual void copy_to_device(void* target, const void* source, std::size_t bytes) = 0;
-  virtual void copy_to_host(void* target, const void* source, std::size_t bytes) = 0;
+  void copy_to_device(void* target, const void* source, std::size_t bytes) {
+    count_wait("a copy to the device was asked for");
+    write(target, source, bytes);
+  }
+  void copy_to_host(void* target, const void* source, std::size_t bytes) {
+    count_wait("a copy to the host was asked for");
+    read(target, source, bytes);
+  }
   virtual void copy_on_device(void* target, const void* source, std::size_t bytes) = 0;
   /// Waits for all work; an error that a kernel raised earlier is thrown here.
-  virtual void synchronize() = 0;
+  void synchronize() {
+    count_wait("the host was to wait");
+    wait();
+  }
+
+  /// Work that is shown once and done again without the host (recording.hpp).
+  virtual std::unique_ptr<Recording> record(std::function<void()> work);
+  /// `body` again and again, as long as one of the `count` words is zero (recording.hpp).
+  virtual std::unique_ptr<Loop> record_loop(const std::int32_t* words, Index count, std::function<void()> body);
+  /// What is recorded just now uses `memory`, which so stays alive as long as the recording.
+  void keep(std::shared_ptr<const void> memory) {
+    if (kept_) kept_->push_back(std::move(memory));
+  }
+  bool is_recording() const { return kept_ != nullptr; }
+  /// Throws InternalError saying that `what` happened while work was being recorded, where it is.
+  void expect_no_recording(std::string_view what) const {
+    ensure(!is_recording(), std::string(what) + " by work that is recorded; it may start kernels only");
+  }
+  DeviceActivity activity() const { return activity_; }
+  /// The backend has started a kernel or a recording.
+  void count_start() { activity_.starts += is_recording() ? 0 : 1; }
 
  protected:
+  virtual void write(void* target, const void* source, std::size_t bytes) = 0;
+  virtual void read(void* target, const void* source, std::size_t bytes) = 0;
+  virtual void wait() = 0;
   virtual const KernelTable<float>& single_table() const = 0;
   virtual const KernelTable<double>& double_table() const = 0;
 
  private:
+  friend class RecordingScope;
+  void count_wait(std::string_view what) {
+    expect_no_recording(what);
+    ++activity_.waits;
+  }
   std::size_t used_ = 0, peak_ = 0, limit_ = static_cast<std::size_t>(-1);
+  DeviceActivity activity_;
+  std::vector<std::shared_ptr<const void>>* kept_ = nullptr;  // of the recording under way
 };
 
 template <>

@@ -107,13 +107,18 @@ template <class T>
 template <class Operation>
 void ConvNet<T>::run(void (*entry)(Device&, const Operation&), std::size_t (*scratch)(const Device&, const Operation&),
                      Operation op) {
-  const std::size_t bytes = scratch(device(), op);
-  if (static_cast<Index>(bytes) > scratch_.size()) {
-    scratch_ = {};  // given back first, so that the two are never held together
-    scratch_ = Buffer<std::byte>(device(), static_cast<Index>(bytes));
-  }
-  op.scratch = {scratch_.data(), bytes};
+  op.scratch = scratch_.take(device(), scratch(device(), op));
   entry(device(), op);
+}
+
+template <class T>
+NetworkHessianProduct<T> ConvNet<T>::product(MatrixView<const T> vectors, MatrixView<T> out) const {
+  return {shape_, curvature_, batch(0, examples()), theta_.view(1, parameters()), vectors, scale(), out, {}};
+}
+
+template <class T>
+std::size_t ConvNet<T>::product_bytes(Index k) const {
+  return kernels().network_hessian_product_scratch(device(), product({nullptr, k, parameters()}, {}));
 }
 
 template <class T>
@@ -141,9 +146,7 @@ template <class T>
 void ConvNet<T>::hessian_product(MatrixView<const T> vectors, double damping, MatrixView<T> out) {
   expect_vectors("vectors of a Hessian product", vectors, parameters());
   expect_shape("Hessian products", out.rows, out.columns, vectors.rows, parameters());
-  run(kernels().network_hessian_product, kernels().network_hessian_product_scratch,
-      NetworkHessianProduct<T>{
-          shape_, curvature_, batch(0, examples()), theta_.view(1, parameters()), vectors, scale(), out, {}});
+  run(kernels().network_hessian_product, kernels().network_hessian_product_scratch, product(vectors, out));
   kernels().add_regularizer(device(), {shape_.regularized(), l2_, damping, vectors, out});
 }
 

@@ -3,6 +3,7 @@
 
 #include <clout/engine/objective.hpp>
 #include <clout/kernels/network_operations.hpp>
+#include <clout/kernels/recording.hpp>
 #include <clout/models/dataset.hpp>
 
 namespace clout {
@@ -45,6 +46,10 @@ class ConvNet : public Objective<T> {
   void losses_at(MatrixView<const T> parameters, MatrixView<T> out) override;
   void explicit_hessian(double damping, MatrixView<T> out) override;
 
+  bool can_record() const override { return true; }
+  std::size_t product_scratch(Index k) const override { return scratch_.missing(product_bytes(k)); }
+  void reserve_products(Index k) override { scratch_.take(device(), product_bytes(k)); }
+
   bool has_batches() const override { return true; }
   void batch_gradients(MatrixView<const T> parameters, const Index* rows, Index count, const Exclusions& exclusions,
                        MatrixView<T> out) override;
@@ -61,6 +66,9 @@ class ConvNet : public Objective<T> {
   NetworkBatch<T> batch(Index first, Index count) const;
   /// All examples, held to the probabilities at θ in their labels' place.
   NetworkBatch<T> targeted_batch();
+  NetworkHessianProduct<T> product(MatrixView<const T> vectors, MatrixView<T> out) const;
+  /// Scratch of a Hessian product with k vectors.
+  std::size_t product_bytes(Index k) const;
   double scale() const { return data_.weight_unit() / total_weight(); }
   /// Gives `op` its scratch and runs it.
   template <class Operation>
@@ -73,7 +81,7 @@ class ConvNet : public Objective<T> {
   Curvature curvature_;
   Buffer<T> theta_;  // [1][p]
   Buffer<T> targets_;  // [n][K] probabilities at theta_; empty until they are asked for
-  Buffer<std::byte> scratch_;  // grows to the largest call, so that loops of equal calls allocate nothing
+  GrowingScratch scratch_;
 };
 
 }  // namespace clout

@@ -43,12 +43,9 @@ const KernelTable<T>& LogisticRegression<T>::kernels() const {
 }
 
 template <class T>
-std::byte* LogisticRegression<T>::reserve(std::size_t bytes) {
-  if (static_cast<Index>(bytes) > scratch_.size()) {
-    scratch_ = {};  // given back first, so that the two are never held together
-    scratch_ = Buffer<std::byte>(device(), static_cast<Index>(bytes));
-  }
-  return scratch_.data();
+T* LogisticRegression<T>::block_of_rows(Index rows, Index width) {
+  const std::size_t numbers = static_cast<std::size_t>(std::min(kRowBlock, rows) * width);
+  return reinterpret_cast<T*>(scratch_.take(device(), numbers * sizeof(T)).data());
 }
 
 template <class T>
@@ -70,20 +67,31 @@ void LogisticRegression<T>::losses(MatrixView<T> out) {
 template <class T>
 void LogisticRegression<T>::sweep(SweepStep step, MatrixView<const T> vectors, const Exclusions& exclusions,
                                   MatrixView<T> out) {
-  LinearSweep<T> op{.step = step,
-                    .features = data_.view(),
-                    .shape = shape_,
-                    .vectors = vectors,
-                    .probabilities = probabilities_.view(examples(), shape_.classes),
-                    .labels = data_.labels(),
-                    .example_weights = data_.weights(),
-                    .exclusions = exclusions,
-                    .scale = static_cast<T>(data_.weight_unit() / total_weight()),
-                    .out = out,
-                    .scratch = {}};
-  const std::size_t bytes = kernels().linear_sweep_scratch(device(), op);
-  op.scratch = {reserve(bytes), bytes};
+  LinearSweep<T> op = sweep_operation(step, vectors);
+  op.exclusions = exclusions;
+  op.out = out;
+  op.scratch = scratch_.take(device(), kernels().linear_sweep_scratch(device(), op));
   kernels().linear_sweep(device(), op);
+}
+
+template <class T>
+LinearSweep<T> LogisticRegression<T>::sweep_operation(SweepStep step, MatrixView<const T> vectors) const {
+  return {.step = step,
+          .features = data_.view(),
+          .shape = shape_,
+          .vectors = vectors,
+          .probabilities = probabilities_.view(examples(), shape_.classes),
+          .labels = data_.labels(),
+          .example_weights = data_.weights(),
+          .exclusions = {},
+          .scale = static_cast<T>(data_.weight_unit() / total_weight()),
+          .out = {},
+          .scratch = {}};
+}
+
+template <class T>
+std::size_t LogisticRegression<T>::product_bytes(Index k) const {
+  return kernels().linear_sweep_scratch(device(), sweep_operation(SweepStep::tangent, {nullptr, k, parameters()}));
 }
 
 template <class T>
@@ -107,7 +115,7 @@ void LogisticRegression<T>::loss_tangents(MatrixView<const T> vectors, Index fir
   expect_vectors("vectors of a loss tangent", vectors, parameters());
   expect_shape("loss tangents", out.rows, out.columns, out.rows, vectors.rows);
   const Index width = vectors.rows * shape_.classes;
-  T* memory = reinterpret_cast<T*>(reserve(static_cast<std::size_t>(std::min(kRowBlock, out.rows) * width) * sizeof(T)));
+  T* memory = block_of_rows(out.rows, width);
   const MatrixView<T> probabilities = probabilities_.view(examples(), shape_.classes);
   for (Index row = 0; row < out.rows; row += kRowBlock) {
     const Index count = std::min(kRowBlock, out.rows - row);
@@ -146,7 +154,7 @@ void LogisticRegression<T>::input_gradients(MatrixView<const T> vectors, Index f
   expect_vectors("vectors of an input gradient", vectors, parameters());
   const Index width = vectors.rows * shape_.classes, d = data_.features();
   expect_shape("input gradients", out.rows, out.columns, vectors.rows, count * d);
-  T* memory = reinterpret_cast<T*>(reserve(static_cast<std::size_t>(std::min(kRowBlock, count) * width) * sizeof(T)));
+  T* memory = block_of_rows(count, width);
   const MatrixView<const T> probabilities = probabilities_.view(examples(), shape_.classes);
   for (Index row = 0; row < count; row += kRowBlock) {
     const Index rows = std::min(kRowBlock, count - row);
@@ -165,7 +173,7 @@ void LogisticRegression<T>::losses_at(MatrixView<const T> parameters_k, MatrixVi
   expect_vectors("parameter vectors", parameters_k, parameters());
   expect_shape("losses", out.rows, out.columns, examples(), parameters_k.rows);
   const Index width = parameters_k.rows * shape_.classes;
-  T* memory = reinterpret_cast<T*>(reserve(static_cast<std::size_t>(std::min(kRowBlock, examples()) * width) * sizeof(T)));
+  T* memory = block_of_rows(examples(), width);
   for (Index row = 0; row < examples(); row += kRowBlock) {
     const Index count = std::min(kRowBlock, examples() - row);
     const MatrixView<T> logits(memory, count, width);

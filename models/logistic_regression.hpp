@@ -2,6 +2,7 @@
 // Multinomial logistic regression: a = W x + b, p = softmax(a), ℓ = −log p_y.
 
 #include <clout/engine/objective.hpp>
+#include <clout/kernels/recording.hpp>
 #include <clout/models/dataset.hpp>
 
 namespace clout {
@@ -41,6 +42,10 @@ class LogisticRegression : public Objective<T> {
   /// With a bias, a class without any weight: its bias goes to minus infinity.
   std::string obstacle_to_minimum(std::span<const Index> removed) const override;
 
+  bool can_record() const override { return true; }
+  std::size_t product_scratch(Index k) const override { return scratch_.missing(product_bytes(k)); }
+  void reserve_products(Index k) override { scratch_.take(device(), product_bytes(k)); }
+
   bool can_remove() const override { return true; }
   void removal_constants(const Removals& removals, MatrixView<T> out) override;
   void removal_differences(const Removals& removals, MatrixView<const T> offsets, MatrixView<T> out) override;
@@ -55,7 +60,11 @@ class LogisticRegression : public Objective<T> {
   const KernelTable<T>& kernels() const;
   /// One sweep over the data: out_j = (1/W) Σ wᵢ rᵢⱼ ⊗ xᵢ without the removed entries.
   void sweep(SweepStep step, MatrixView<const T> vectors, const Exclusions& exclusions, MatrixView<T> out);
-  std::byte* reserve(std::size_t bytes);
+  LinearSweep<T> sweep_operation(SweepStep step, MatrixView<const T> vectors) const;
+  /// Scratch of a Hessian product with k vectors.
+  std::size_t product_bytes(Index k) const;
+  /// Scratch for as many of `rows` rows as go at once, with `width` numbers each.
+  T* block_of_rows(Index rows, Index width);
 
   Dataset<T> data_;
   LinearShape shape_;
@@ -64,7 +73,7 @@ class LogisticRegression : public Objective<T> {
   Buffer<T> theta_;          // [1][p]
   Buffer<T> probabilities_;  // [n][K] at theta_
   Buffer<T> losses_;         // [n] at theta_
-  Buffer<std::byte> scratch_;  // grows to the largest call, so that loops of equal calls allocate nothing
+  GrowingScratch scratch_;
 };
 
 }  // namespace clout

@@ -110,12 +110,24 @@ void run_perturb(const Invocation& call) {
   print_facts(call.options, Facts{{"examples", n}, {"vectors", k}, {"written", call.options.out}});
 }
 
-/// The largest relative residual of solutions as they stand in the file: rounded to T, the residual still in double.
+/// Right-hand sides that are on the device at once, with their solutions: half of what the memory limit leaves, the
+/// other half for the solver; whole blocks of the solver's where there are any.
+Index right_hand_sides_at_once(const Device& device, Index k, Index p) {
+  constexpr Index kMatrices = 3;  // at most: right-hand sides, solutions, and residuals of what was written
+  const std::size_t limit = device.memory_limit(), used = device.used_memory(), left = limit > used ? limit - used : 0;
+  const std::size_t fit = left / 2 / (static_cast<std::size_t>(kMatrices * p) * sizeof(double));
+  if (fit >= static_cast<std::size_t>(k)) return k;
+  const Index some = std::max(static_cast<Index>(fit), Index{1}), block = CertifiedSolver<double>::kBlock;
+  return some < block ? some : some / block * block;
+}
+
+/// The largest relative residual of solutions as they stand in the file, [k][p] both: rounded to T, the residual still
+/// in double.
 template <class T>
-double written_residual(Problem& problem, MatrixView<const double> right_hand_sides, const std::vector<T>& solutions) {
-  const Index k = right_hand_sides.rows, p = right_hand_sides.columns;
+double written_residual(Problem& problem, std::span<const double> right_hand_sides, std::span<const T> solutions) {
+  const Index p = problem.parameters(), k = static_cast<Index>(solutions.size()) / p;
   Device& device = problem.device();
-  std::vector<double> v = to_host(device, right_hand_sides), s(solutions.begin(), solutions.end());
+  std::vector<double> v(right_hand_sides.begin(), right_hand_sides.end()), s(solutions.begin(), solutions.end());
   for (std::size_t first = 0; first < v.size(); first += static_cast<std::size_t>(p)) {
     const double unit = binary_unit(std::span(v).subspan(first, static_cast<std::size_t>(p)));
     for (std::size_t i = first; i < first + static_cast<std::size_t>(p); ++i) v[i] /= unit, s[i] /= unit;
@@ -152,17 +164,33 @@ void run_solve(const Invocation& call) {
   check_writable(call.options, {kReport});
   Problem problem(call.options, call.command_line);
   Index k = 0;
-  const Buffer<double> right_hand_sides = problem.load_vectors<double>(k);
+  const std::vector<double> right_hand_sides = problem.read_vectors<double>(k);
   const Index p = problem.parameters();
   const std::unique_ptr<Solver> solver = make_solver<T>(problem);
-  Buffer<double> solutions(problem.device(), k * p);
-  const SolveReport report = solver->solve(right_hand_sides.view(k, p), solutions.view(k, p));
+  const Index at_once = right_hand_sides_at_once(problem.device(), k, p);
+  const auto rows_of = [&](const auto& all, Index first, Index count) {
+    return std::span(all).subspan(static_cast<std::size_t>(first * p), static_cast<std::size_t>(count * p));
+  };
+  SolveReport report;
+  std::vector<double> host;
+  for (Index first = 0; first < k; first += at_once) {
+    const Index count = std::min(at_once, k - first);
+    const Buffer<double> some(problem.device(), rows_of(right_hand_sides, first, count));
+    Buffer<double> solutions(problem.device(), count * p);
+    report.append(solver->solve(some.view(count, p), solutions.view(count, p)));
+    const std::vector<double> solved = solutions.to_host();
+    host.insert(host.end(), solved.begin(), solved.end());
+  }
   settle(call.options, report);
-  const std::vector<double> host = solutions.to_host();
   const std::vector<T> rounded(host.begin(), host.end());
   check_underflow<T>(host, p);
+  double worst = 0;
+  for (Index first = 0; first < k; first += at_once) {
+    const Index count = std::min(at_once, k - first);
+    worst = std::max(worst, written_residual<T>(problem, rows_of(right_hand_sides, first, count), rows_of(rounded, first, count)));
+  }
   Facts facts = to_json(report);
-  facts["max_written_residual"] = written_residual(problem, right_hand_sides.view(k, p), rounded);
+  facts["max_written_residual"] = worst;
   write_array<T>(call.options, problem.manifest(), {k, p}, rounded, facts.dump(2) + "\n");
   if (!call.options.json) facts.erase("columns");
   facts["written"] = call.options.out;

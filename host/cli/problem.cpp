@@ -249,7 +249,7 @@ Problem::Tests Problem::load_tests() {
 }
 
 template <class T>
-Buffer<T> Problem::load_vectors(Index& k) {
+std::vector<T> Problem::read_vectors(Index& k) {
   std::vector<Index> shape;
   const std::vector<double> numbers = read_numbers(options_.vectors, "vectors", shape);
   add_input(options_.vectors);
@@ -267,9 +267,15 @@ Buffer<T> Problem::load_vectors(Index& k) {
                          " is outside the range of " + (sizeof(T) == 4 ? "float32" : "float64") +
                          "; expected it inside (results scale with vectors)");
   }
-  const std::vector<T> rounded(numbers.begin(), numbers.end());
-  return Buffer<T>(*device_, std::span<const T>(rounded));
+  return std::vector<T>(numbers.begin(), numbers.end());
 }
+
+template <class T>
+Buffer<T> Problem::load_vectors(Index& k) {
+  const std::vector<T> vectors = read_vectors<T>(k);
+  return Buffer<T>(*device_, std::span<const T>(vectors));
+}
+template std::vector<double> Problem::read_vectors<double>(Index&);
 template Buffer<float> Problem::load_vectors<float>(Index&);
 template Buffer<double> Problem::load_vectors<double>(Index&);
 

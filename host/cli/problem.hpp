@@ -62,7 +62,9 @@ class Problem {
   };
   Tests load_tests();
 
-  /// [k][p] of --vectors in precision T on the device.
+  /// [k][p] of --vectors in precision T; on the device.
+  template <class T>
+  std::vector<T> read_vectors(Index& k);
   template <class T>
   Buffer<T> load_vectors(Index& k);
 

@@ -93,12 +93,6 @@ void* CpuDevice::allocate(std::size_t bytes) {
 
 void CpuDevice::deallocate(void* memory) noexcept { std::free(memory); }
 
-void CpuDevice::copy_to_device(void* target, const void* source, std::size_t bytes) {
-  copy_on_device(target, source, bytes);
-}
-void CpuDevice::copy_to_host(void* target, const void* source, std::size_t bytes) {
-  copy_on_device(target, source, bytes);
-}
 void CpuDevice::copy_on_device(void* target, const void* source, std::size_t bytes) {
   if (bytes > 0) std::memmove(target, source, bytes);
 }

@@ -15,12 +15,12 @@ class CpuDevice final : public Device {
   DeviceInfo info() const override;
   void* allocate(std::size_t bytes) override;
   void deallocate(void* memory) noexcept override;
-  void copy_to_device(void* target, const void* source, std::size_t bytes) override;
-  void copy_to_host(void* target, const void* source, std::size_t bytes) override;
   void copy_on_device(void* target, const void* source, std::size_t bytes) override;
-  void synchronize() override {}
 
  protected:
+  void write(void* target, const void* source, std::size_t bytes) override { copy_on_device(target, source, bytes); }
+  void read(void* target, const void* source, std::size_t bytes) override { copy_on_device(target, source, bytes); }
+  void wait() override {}
   const KernelTable<float>& single_table() const override;
   const KernelTable<double>& double_table() const override;
 

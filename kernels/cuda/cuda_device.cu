@@ -168,13 +168,13 @@ void CudaDevice::deallocate(void* memory) noexcept {
   static_cast<void>(cudaFree(memory));
 }
 
-void CudaDevice::copy_to_device(void* target, const void* source, std::size_t bytes) {
+void CudaDevice::write(void* target, const void* source, std::size_t bytes) {
   activate();
   check(cudaMemcpyAsync(target, source, bytes, cudaMemcpyHostToDevice, stream_));
   check(cudaStreamSynchronize(stream_));
 }
 
-void CudaDevice::copy_to_host(void* target, const void* source, std::size_t bytes) {
+void CudaDevice::read(void* target, const void* source, std::size_t bytes) {
   activate();
   check(cudaMemcpyAsync(target, source, bytes, cudaMemcpyDeviceToHost, stream_));
   check(cudaStreamSynchronize(stream_));
@@ -185,7 +185,7 @@ void CudaDevice::copy_on_device(void* target, const void* source, std::size_t by
   check(cudaMemcpyAsync(target, source, bytes, cudaMemcpyDeviceToDevice, stream_));
 }
 
-void CudaDevice::synchronize() {
+void CudaDevice::wait() {
   activate();
   check(cudaStreamSynchronize(stream_));
 }

@@ -14,10 +14,9 @@ class CudaDevice final : public Device {
   DeviceInfo info() const override;
   void* allocate(std::size_t bytes) override;
   void deallocate(void* memory) noexcept override;
-  void copy_to_device(void* target, const void* source, std::size_t bytes) override;
-  void copy_to_host(void* target, const void* source, std::size_t bytes) override;
   void copy_on_device(void* target, const void* source, std::size_t bytes) override;
-  void synchronize() override;
+  std::unique_ptr<Recording> record(std::function<void()> work) override;
+  std::unique_ptr<Loop> record_loop(const std::int32_t* words, Index count, std::function<void()> body) override;
 
   /// Makes this GPU the calling thread's current one; every start of work does so first.
   void activate() const { check(cudaSetDevice(ordinal_)); }
@@ -38,6 +37,9 @@ class CudaDevice final : public Device {
   std::byte* staging(std::size_t bytes);
 
  protected:
+  void write(void* target, const void* source, std::size_t bytes) override;
+  void read(void* target, const void* source, std::size_t bytes) override;
+  void wait() override;
   const KernelTable<float>& single_table() const override;
   const KernelTable<double>& double_table() const override;
 

@@ -64,6 +64,7 @@ void launch(CudaDevice& device, const Shape& shape, void (*kernel)(Parameters...
   config.dynamicSmemBytes = shape.shared_bytes;
   config.stream = device.stream();
   check_launch(cudaLaunchKernelEx(&config, kernel, arguments...), shape);
+  device.count_start();
 }
 
 /// Number of the thread in its grid along x.

@@ -1,6 +1,6 @@
 #pragma once
 // The libraries behind the CUDA backend, and the only place that names their functions: cuBLAS and cuSOLVER, spoken to
-// in row-major shapes. Under simt the same headers are stand-ins with CPU bodies.
+// in row-major shapes, and CUDA graphs. Under simt the same headers are stand-ins with CPU bodies.
 
 #include <cublas_v2.h>
 #include <cuda_runtime.h>
@@ -9,6 +9,7 @@
 #include <clout/kernels/error.hpp>
 #include <clout/kernels/matrix_view.hpp>
 #include <limits>
+#include <memory>
 #include <source_location>
 
 namespace clout::cuda {
@@ -97,5 +98,61 @@ void multiply_transposed(cublasHandle_t blas, MatrixView<const T> a, MatrixView<
   check(gemm(blas, CUBLAS_OP_N, CUBLAS_OP_T, as_int(c.columns), as_int(c.rows), as_int(a.rows), &one, b.data,
              as_int(b.stride), a.data, as_int(a.stride), &beta, c.data, as_int(c.stride)));
 }
+
+struct DestroyGraph {
+  void operator()(cudaGraph_t graph) const { static_cast<void>(cudaGraphDestroy(graph)); }
+  void operator()(cudaGraphExec_t graph) const { static_cast<void>(cudaGraphExecDestroy(graph)); }
+};
+using Graph = std::unique_ptr<std::remove_pointer_t<cudaGraph_t>, DestroyGraph>;
+using RunnableGraph = std::unique_ptr<std::remove_pointer_t<cudaGraphExec_t>, DestroyGraph>;
+
+inline Graph empty_graph() {
+  cudaGraph_t graph = nullptr;
+  check(cudaGraphCreate(&graph, 0));
+  return Graph(graph);
+}
+
+/// What `work` starts on the stream becomes nodes of the graph, one after the other; nothing runs.
+template <class Work>
+void capture(cudaStream_t stream, cudaGraph_t graph, const Work& work) {
+  check(cudaStreamBeginCaptureToGraph(stream, graph, nullptr, nullptr, 0, cudaStreamCaptureModeThreadLocal));
+  try {
+    work();
+  } catch (...) {
+    static_cast<void>(cudaStreamEndCapture(stream, &graph));
+    static_cast<void>(cudaGetLastError());
+    throw;
+  }
+  check(cudaStreamEndCapture(stream, &graph));
+}
+
+/// Adds a while node behind the graph's only one so far; its body, an empty graph, belongs to the node.
+inline cudaGraph_t add_while(cudaGraph_t graph, cudaGraphConditionalHandle condition) {
+  cudaGraphNode_t before = nullptr, node = nullptr;
+  std::size_t count = 1;
+  check(cudaGraphGetNodes(graph, &before, &count));
+  cudaGraphNodeParams parameters{};
+  parameters.type = cudaGraphNodeTypeConditional;
+  parameters.conditional.handle = condition;
+  parameters.conditional.type = cudaGraphCondTypeWhile;
+  parameters.conditional.size = 1;
+  check(cudaGraphAddNode(&node, graph, &before, nullptr, count, &parameters));
+  return parameters.conditional.phGraph_out[0];
+}
+
+/// The condition of a while node, which is false until a kernel of the graph says otherwise.
+inline cudaGraphConditionalHandle condition_of(cudaGraph_t graph) {
+  cudaGraphConditionalHandle condition = 0;
+  check(cudaGraphConditionalHandleCreate(&condition, graph, 0, cudaGraphCondAssignDefault));
+  return condition;
+}
+
+inline RunnableGraph instantiate(cudaGraph_t graph) {
+  cudaGraphExec_t runnable = nullptr;
+  check(cudaGraphInstantiate(&runnable, graph, 0));
+  return RunnableGraph(runnable);
+}
+
+inline void run(cudaGraphExec_t graph, cudaStream_t stream) { check(cudaGraphLaunch(graph, stream)); }
 
 }  // namespace clout::cuda

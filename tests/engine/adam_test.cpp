@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "kernels/backend.hpp"
+#include "support/forwarding.hpp"
 #include "support/network_case.hpp"
 
 namespace clout::test {
@@ -109,6 +110,79 @@ TYPED_TEST(AdamTest, TwoRunsAreOneToTheBit) {
   EXPECT_EQ(whole.state().parameters, second.state().parameters);
   EXPECT_EQ(whole.state().second_moments, second.state().second_moments);
   EXPECT_EQ(second.state().step, this->kSteps);
+}
+
+// Whole stretches as one recording, and the rest, against an objective whose every step the host starts.
+TYPED_TEST(AdamTest, RecordedStepsHaveTheSameBits) {
+  using T = typename TypeParam::Number;
+  NetworkCase c(this->kExamples);
+  const auto net = c.template model<T>(this->device());
+  Forwarding<T> unrecorded(*net);
+  const Removals removals(this->device(), {{}, {1, 3}}, this->kExamples);
+  AdamOptions options = this->options();
+  options.stretch = kSmall ? 2 : 3;                   // an epoch has 2 or 4 steps: stretches run across
+  const Index steps = 4 * options.stretch + 1;
+  Adam<T> directly(unrecorded, options, this->start(c, 2), removals.exclusions());
+  directly.run_to(steps);
+  Adam<T> recorded(*net, options, this->start(c, 2), removals.exclusions());
+  recorded.run_to(3 * options.stretch);
+  net->losses_at(recorded.parameters(), Buffer<T>(this->device(), 2 * this->kExamples).view(this->kExamples, 2));
+  recorded.run_to(steps);
+  EXPECT_EQ(recorded.state().parameters, directly.state().parameters);
+  EXPECT_EQ(recorded.state().first_moments, directly.state().first_moments);
+  EXPECT_EQ(recorded.state().second_moments, directly.state().second_moments);
+}
+
+// What the host does for a stretch: rows and step sizes go up, and one recording is started. No memory is taken.
+TYPED_TEST(AdamTest, AStretchIsStartedOnce) {
+  using T = typename TypeParam::Number;
+  NetworkCase c(this->kExamples);
+  const auto net = c.template model<T>(this->device());
+  AdamOptions options = this->options();
+  options.stretch = 2;
+  Adam<T> adam(*net, options, this->start(c, 1));
+  adam.run_to(2);
+  const DeviceActivity before = this->device().activity();
+  adam.run_to(8);
+  const DeviceActivity after = this->device().activity();
+  const bool is_host = this->device().info().is_host;
+  EXPECT_EQ(after.starts - before.starts, is_host ? 0u : 3u);
+  EXPECT_EQ(after.waits - before.waits, 3u * 2 + 1);  // and at the end, whether all parameters are finite
+  EXPECT_EQ(after.allocations, before.allocations);
+}
+
+// The promise of can_record is checked wherever it is broken, on every device.
+TYPED_TEST(AdamTest, AnObjectiveThatCannotBeRecordedAfterAllIsFound) {
+  using T = typename TypeParam::Number;
+  class Liar : public Forwarding<T> {
+   public:
+    using Forwarding<T>::Forwarding;
+    bool can_record() const override { return true; }
+    void batch_gradients(MatrixView<const T> parameters, const Index* rows, Index count, const Exclusions& exclusions,
+                         MatrixView<T> out) override {
+      Forwarding<T>::batch_gradients(parameters, rows, count, exclusions, out);
+      if (copies) to_host(this->device(), out.rows_from(0, 1));
+      else Buffer<T>(this->device(), 1);
+    }
+    bool copies = false;
+  };
+  NetworkCase c(this->kExamples);
+  const auto net = c.template model<T>(this->device());
+  AdamOptions options = this->options();
+  options.stretch = 1;
+  for (const bool copies : {false, true}) {
+    Liar liar(*net);
+    liar.copies = copies;
+    Adam<T> adam(liar, options, this->start(c, 1));
+    adam.run_to(1);
+    try {
+      adam.run_to(2);
+      ADD_FAILURE() << "nothing was said";
+    } catch (const InternalError& error) {
+      EXPECT_NE(std::string(error.what()).find("by work that is recorded"), std::string::npos) << error.what();
+    }
+    EXPECT_NO_THROW(this->device().synchronize());  // the device goes on
+  }
 }
 
 // A model that leaves examples out is one whose data give them weight zero; beside it, one that leaves nothing out.

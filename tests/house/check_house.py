@@ -25,6 +25,8 @@ SPECIAL_WORDS = (
     (re.compile(r"\b__CUDACC__\b"), {"kernels/cuda/device_code.hpp"}, "the compiler is asked for in one header"),
     (re.compile(r"<<<"), set(), "kernels are started by launch()"),
     (re.compile(r"\bcudaLaunch(Kernel|CooperativeKernel)"), {"kernels/cuda/launch.hpp"}, "kernels are started by launch()"),
+    (re.compile(r"\bcuda(Graph(?!SetConditional\b|ConditionalHandle\b)\w+|Stream(Begin|End)Capture\w*)\s*\("),
+     {"kernels/cuda/libraries.hpp"}, "graphs go through one header"),
     (re.compile(r"\batomicAdd\w*\s*\("), set(), "sums have a fixed order"),
     (re.compile(r"\b__(exp|exp10|log|log2|log10|sin|cos|tan|pow|fdivide)f\s*\("), set(), "no approximate intrinsics"),
     (re.compile(r"use_fast_math|ffast-math"), set(), "no fast-math"),

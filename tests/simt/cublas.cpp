@@ -30,6 +30,19 @@ cublasStatus_t checked(cublasHandle_t handle, bool holds, Body body) {
   return CUBLAS_STATUS_SUCCESS;
 }
 
+/// The same for work on the handle's stream. The body has its arguments by value: a captured stream does it later.
+template <class Body>
+cublasStatus_t submitted(cublasHandle_t handle, bool holds, Body body) {
+  if (!handle) return CUBLAS_STATUS_NOT_INITIALIZED;
+  if (!holds) return CUBLAS_STATUS_INVALID_VALUE;
+  const cudaError_t error = simt::detail::submit(handle->stream, [body] {
+    const simt::detail::SingleThreadedBlas single;
+    body();
+    return cudaSuccess;
+  });
+  return error == cudaSuccess ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
+}
+
 bool leads(int leading_dimension, int rows) { return leading_dimension >= std::max(1, rows); }
 
 bool gemm_fits(cublasOperation_t op_a, cublasOperation_t op_b, int m, int n, int k, int lda, int ldb, int ldc) {
@@ -98,15 +111,15 @@ const char* cublasGetStatusString(cublasStatus_t status) { return cublasGetStatu
 cublasStatus_t cublasSgemm(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, int m, int n, int k,
                            const float* alpha, const float* a, int lda, const float* b, int ldb, const float* beta,
                            float* c, int ldc) {
-  return checked(handle, gemm_fits(op_a, op_b, m, n, k, lda, ldb, ldc), [&] {
-    cblas_sgemm(CblasColMajor, cblas(op_a), cblas(op_b), m, n, k, *alpha, a, lda, b, ldb, *beta, c, ldc);
+  return submitted(handle, gemm_fits(op_a, op_b, m, n, k, lda, ldb, ldc), [=, alpha = *alpha, beta = *beta] {
+    cblas_sgemm(CblasColMajor, cblas(op_a), cblas(op_b), m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
   });
 }
 cublasStatus_t cublasDgemm(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, int m, int n, int k,
                            const double* alpha, const double* a, int lda, const double* b, int ldb, const double* beta,
                            double* c, int ldc) {
-  return checked(handle, gemm_fits(op_a, op_b, m, n, k, lda, ldb, ldc), [&] {
-    cblas_dgemm(CblasColMajor, cblas(op_a), cblas(op_b), m, n, k, *alpha, a, lda, b, ldb, *beta, c, ldc);
+  return submitted(handle, gemm_fits(op_a, op_b, m, n, k, lda, ldb, ldc), [=, alpha = *alpha, beta = *beta] {
+    cblas_dgemm(CblasColMajor, cblas(op_a), cblas(op_b), m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
   });
 }
 
@@ -133,38 +146,48 @@ cublasStatus_t cublasDgemmStridedBatched(cublasHandle_t handle, cublasOperation_
 
 cublasStatus_t cublasSgemv(cublasHandle_t handle, cublasOperation_t op, int m, int n, const float* alpha,
                            const float* a, int lda, const float* x, int incx, const float* beta, float* y, int incy) {
-  return checked(handle, m >= 0 && n >= 0 && leads(lda, m) && incx != 0 && incy != 0,
-                 [&] { cblas_sgemv(CblasColMajor, cblas(op), m, n, *alpha, a, lda, x, incx, *beta, y, incy); });
+  return submitted(handle, m >= 0 && n >= 0 && leads(lda, m) && incx != 0 && incy != 0,
+                   [=, alpha = *alpha, beta = *beta] {
+                     cblas_sgemv(CblasColMajor, cblas(op), m, n, alpha, a, lda, x, incx, beta, y, incy);
+                   });
 }
 cublasStatus_t cublasDgemv(cublasHandle_t handle, cublasOperation_t op, int m, int n, const double* alpha,
                            const double* a, int lda, const double* x, int incx, const double* beta, double* y,
                            int incy) {
-  return checked(handle, m >= 0 && n >= 0 && leads(lda, m) && incx != 0 && incy != 0,
-                 [&] { cblas_dgemv(CblasColMajor, cblas(op), m, n, *alpha, a, lda, x, incx, *beta, y, incy); });
+  return submitted(handle, m >= 0 && n >= 0 && leads(lda, m) && incx != 0 && incy != 0,
+                   [=, alpha = *alpha, beta = *beta] {
+                     cblas_dgemv(CblasColMajor, cblas(op), m, n, alpha, a, lda, x, incx, beta, y, incy);
+                   });
 }
 
 cublasStatus_t cublasSsyrk(cublasHandle_t handle, cublasFillMode_t fill, cublasOperation_t op, int n, int k,
                            const float* alpha, const float* a, int lda, const float* beta, float* c, int ldc) {
-  return checked(handle, n >= 0 && k >= 0 && leads(lda, op == CUBLAS_OP_N ? n : k) && leads(ldc, n),
-                 [&] { cblas_ssyrk(CblasColMajor, cblas(fill), cblas(op), n, k, *alpha, a, lda, *beta, c, ldc); });
+  return submitted(handle, n >= 0 && k >= 0 && leads(lda, op == CUBLAS_OP_N ? n : k) && leads(ldc, n),
+                   [=, alpha = *alpha, beta = *beta] {
+                     cblas_ssyrk(CblasColMajor, cblas(fill), cblas(op), n, k, alpha, a, lda, beta, c, ldc);
+                   });
 }
 cublasStatus_t cublasDsyrk(cublasHandle_t handle, cublasFillMode_t fill, cublasOperation_t op, int n, int k,
                            const double* alpha, const double* a, int lda, const double* beta, double* c, int ldc) {
-  return checked(handle, n >= 0 && k >= 0 && leads(lda, op == CUBLAS_OP_N ? n : k) && leads(ldc, n),
-                 [&] { cblas_dsyrk(CblasColMajor, cblas(fill), cblas(op), n, k, *alpha, a, lda, *beta, c, ldc); });
+  return submitted(handle, n >= 0 && k >= 0 && leads(lda, op == CUBLAS_OP_N ? n : k) && leads(ldc, n),
+                   [=, alpha = *alpha, beta = *beta] {
+                     cblas_dsyrk(CblasColMajor, cblas(fill), cblas(op), n, k, alpha, a, lda, beta, c, ldc);
+                   });
 }
 
 cublasStatus_t cublasStrsm(cublasHandle_t handle, cublasSideMode_t side, cublasFillMode_t fill, cublasOperation_t op,
                            cublasDiagType_t diag, int m, int n, const float* alpha, const float* a, int lda, float* b,
                            int ldb) {
-  return checked(handle, m >= 0 && n >= 0 && leads(lda, side == CUBLAS_SIDE_LEFT ? m : n) && leads(ldb, m), [&] {
-    cblas_strsm(CblasColMajor, cblas(side), cblas(fill), cblas(op), cblas(diag), m, n, *alpha, a, lda, b, ldb);
-  });
+  return submitted(
+      handle, m >= 0 && n >= 0 && leads(lda, side == CUBLAS_SIDE_LEFT ? m : n) && leads(ldb, m), [=, alpha = *alpha] {
+        cblas_strsm(CblasColMajor, cblas(side), cblas(fill), cblas(op), cblas(diag), m, n, alpha, a, lda, b, ldb);
+      });
 }
 cublasStatus_t cublasDtrsm(cublasHandle_t handle, cublasSideMode_t side, cublasFillMode_t fill, cublasOperation_t op,
                            cublasDiagType_t diag, int m, int n, const double* alpha, const double* a, int lda,
                            double* b, int ldb) {
-  return checked(handle, m >= 0 && n >= 0 && leads(lda, side == CUBLAS_SIDE_LEFT ? m : n) && leads(ldb, m), [&] {
-    cblas_dtrsm(CblasColMajor, cblas(side), cblas(fill), cblas(op), cblas(diag), m, n, *alpha, a, lda, b, ldb);
-  });
+  return submitted(
+      handle, m >= 0 && n >= 0 && leads(lda, side == CUBLAS_SIDE_LEFT ? m : n) && leads(ldb, m), [=, alpha = *alpha] {
+        cblas_dtrsm(CblasColMajor, cblas(side), cblas(fill), cblas(op), cblas(diag), m, n, alpha, a, lda, b, ldb);
+      });
 }

@@ -22,6 +22,8 @@ template <class Body>
 cusolverStatus_t checked(cusolverDnHandle_t handle, bool holds, Body body) {
   if (!handle) return CUSOLVER_STATUS_NOT_INITIALIZED;
   if (!holds) return CUSOLVER_STATUS_INVALID_VALUE;
+  if (handle->stream && handle->stream->captured_into && simt::detail::forbid_in_capture() != cudaSuccess)
+    return CUSOLVER_STATUS_INTERNAL_ERROR;  // simt captures no factorisations
   const simt::detail::SingleThreadedBlas single;
   body();
   return CUSOLVER_STATUS_SUCCESS;

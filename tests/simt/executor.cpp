@@ -118,15 +118,20 @@ void run_grid(Executor& executor, const Launch& launch) {
 
 }  // namespace
 
-cudaError_t launch(const cudaLaunchConfig_t* config, const void* kernel, void (*body)(const void*),
-                   const void* context) {
+cudaError_t launch(const cudaLaunchConfig_t* config, const void* kernel, void (*body)(const void*), const void* context,
+                   std::shared_ptr<const void> (*copy)(const void*)) {
   if (const auto error = check_launch(config, kernel); error != cudaSuccess) return record(error);
-  auto& mine = executor();
-  if (mine.busy) return record(cudaErrorNotSupported);
-  char end = 0;
-  run_grid(mine, {kernel, body, context, config->gridDim, config->blockDim, config->dynamicSmemBytes, schedule_now,
-                  seed_now, &end});
-  return cudaSuccess;
+  const auto run = [=, shape = *config](const void* parameters) {
+    auto& mine = executor();
+    if (mine.busy) return record(cudaErrorNotSupported);
+    char end = 0;
+    run_grid(mine, {kernel, body, parameters, shape.gridDim, shape.blockDim, shape.dynamicSmemBytes, schedule_now,
+                    seed_now, &end});
+    return cudaSuccess;
+  };
+  const bool is_captured = config->stream && config->stream->captured_into;
+  if (!is_captured) return submit(config->stream, [&] { return run(context); });
+  return submit(config->stream, [run, own = copy(context)] { return run(own.get()); });
 }
 
 cudaError_t set_function_attribute(const void* kernel, cudaFuncAttribute attribute, int value) {

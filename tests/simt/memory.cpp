@@ -94,6 +94,7 @@ using simt::record;
 cudaError_t cudaMalloc(void** pointer, std::size_t bytes) {
   if (!pointer) return record(cudaErrorInvalidValue);
   *pointer = nullptr;
+  if (const auto error = simt::detail::forbid_in_capture(); error != cudaSuccess) return error;
   if (bytes == 0) return cudaSuccess;
   auto& m = memory();
   const std::lock_guard lock(m.mutex);
@@ -112,6 +113,7 @@ cudaError_t cudaMalloc(void** pointer, std::size_t bytes) {
 
 cudaError_t cudaFree(void* pointer) {
   if (!pointer) return cudaSuccess;
+  if (const auto error = simt::detail::forbid_in_capture(); error != cudaSuccess) return error;
   auto& m = memory();
   const std::lock_guard lock(m.mutex);
   const auto it = m.blocks.find(simt::number(pointer));
@@ -129,6 +131,7 @@ cudaError_t cudaFreeAsync(void* pointer, cudaStream_t) { return cudaFree(pointer
 
 cudaError_t cudaHostAlloc(void** pointer, std::size_t bytes, unsigned) {
   if (!pointer) return record(cudaErrorInvalidValue);
+  if (const auto error = simt::detail::forbid_in_capture(); error != cudaSuccess) return error;
   *pointer = bytes ? std::malloc(bytes) : nullptr;
   return *pointer || !bytes ? cudaSuccess : record(cudaErrorMemoryAllocation);
 }
@@ -163,10 +166,16 @@ cudaError_t cudaMemcpy2DAsync(void* target, std::size_t target_pitch, const void
   const std::size_t source_bytes = (height - 1) * source_pitch + width;
   if (const auto error = simt::check_copy(target, target_bytes, source, source_bytes, kind); error != cudaSuccess)
     return record(error);
-  for (std::size_t row = 0; row < height; ++row)
-    std::memmove(static_cast<char*>(target) + row * target_pitch, static_cast<const char*>(source) + row * source_pitch,
-                 width);
-  return cudaSuccess;
+  // All host memory counts as pageable: no capture takes it.
+  const bool on_device =
+      simt::check_copy(target, target_bytes, source, source_bytes, cudaMemcpyDeviceToDevice) == cudaSuccess;
+  if (stream && stream->captured_into && !on_device) return simt::detail::forbid_in_capture();
+  return simt::detail::submit(stream, [=] {
+    for (std::size_t row = 0; row < height; ++row)
+      std::memmove(static_cast<char*>(target) + row * target_pitch,
+                   static_cast<const char*>(source) + row * source_pitch, width);
+    return cudaSuccess;
+  });
 }
 
 cudaError_t cudaMemsetAsync(void* target, int value, std::size_t bytes, cudaStream_t stream) {
@@ -176,8 +185,10 @@ cudaError_t cudaMemsetAsync(void* target, int value, std::size_t bytes, cudaStre
     const std::lock_guard lock(memory().mutex);
     if (!simt::fits(target, bytes, true)) return record(cudaErrorInvalidValue);
   }
-  std::memset(target, value, bytes);
-  return cudaSuccess;
+  return simt::detail::submit(stream, [=] {
+    std::memset(target, value, bytes);
+    return cudaSuccess;
+  });
 }
 cudaError_t cudaMemset(void* target, int value, std::size_t bytes) {
   return cudaMemsetAsync(target, value, bytes, nullptr);

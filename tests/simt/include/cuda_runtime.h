@@ -4,6 +4,7 @@
 // here.
 
 #include <cstddef>
+#include <memory>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -22,11 +23,15 @@ enum cudaError_t {
   cudaErrorNoDevice = 100,
   cudaErrorInvalidDevice = 101,
   cudaErrorInvalidResourceHandle = 400,
+  cudaErrorIllegalState = 401,
   cudaErrorNotReady = 600,
   cudaErrorIllegalAddress = 700,
   cudaErrorLaunchOutOfResources = 701,
   cudaErrorLaunchFailure = 719,
   cudaErrorNotSupported = 801,
+  cudaErrorStreamCaptureUnsupported = 900,
+  cudaErrorStreamCaptureInvalidated = 901,
+  cudaErrorStreamCaptureImplicit = 906,
   cudaErrorUnknown = 999
 };
 
@@ -163,9 +168,9 @@ namespace simt::detail {
 
 cudaError_t set_function_attribute(const void* kernel, cudaFuncAttribute attribute, int value);
 cudaError_t get_function_attributes(cudaFuncAttributes* attributes, const void* kernel);
-/// Runs the grid: `body(context)` once per thread.
-cudaError_t launch(const cudaLaunchConfig_t* config, const void* kernel, void (*body)(const void*),
-                   const void* context);
+/// Runs the grid: `body(context)` once per thread. Where the stream is captured: later, on a `copy` of the context.
+cudaError_t launch(const cudaLaunchConfig_t* config, const void* kernel, void (*body)(const void*), const void* context,
+                   std::shared_ptr<const void> (*copy)(const void*));
 cudaError_t active_blocks(int* blocks, const void* kernel, int block_size, std::size_t shared_bytes);
 
 }  // namespace simt::detail
@@ -199,5 +204,10 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(
     const auto& it = *static_cast<const Call*>(context);
     std::apply(it.kernel, it.parameters);  // by value: every thread has its own copy of the parameters
   };
-  return simt::detail::launch(config, reinterpret_cast<const void*>(kernel), body, &call);
+  const auto copy = [](const void* context) -> std::shared_ptr<const void> {
+    return std::make_shared<Call>(*static_cast<const Call*>(context));
+  };
+  return simt::detail::launch(config, reinterpret_cast<const void*>(kernel), body, &call, copy);
 }
+
+#include "simt/graphs.hpp"

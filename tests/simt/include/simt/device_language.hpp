@@ -33,6 +33,7 @@ std::uint64_t warp_exchange(WarpOperation operation, unsigned mask, std::uint64_
                             std::source_location where);
 void* shared_memory(std::size_t bytes, std::size_t alignment, std::source_location where);
 [[noreturn]] void trap(std::source_location where);
+void set_condition(unsigned long long condition, unsigned value, std::source_location where);
 /// __threadfence() was called by this thread: from now on its atomics order memory.
 void fence();
 bool is_fenced();
@@ -117,6 +118,12 @@ inline void __threadfence() { simt::detail::fence(); }
 inline void __threadfence_block() { simt::detail::fence(); }
 [[noreturn]] inline void __trap(std::source_location where = std::source_location::current()) {
   simt::detail::trap(where);
+}
+
+using cudaGraphConditionalHandle = unsigned long long;
+inline void cudaGraphSetConditional(cudaGraphConditionalHandle condition, unsigned value,
+                                    std::source_location where = std::source_location::current()) {
+  simt::detail::set_condition(condition, value, where);
 }
 
 template <simt::detail::Atomic T>

@@ -20,6 +20,7 @@ enum class FaultKind {
   shared_size,         ///< the kernel asks for more shared memory than the launch has given
   shared_overrun,      ///< a write outside shared memory
   exception,           ///< a C++ exception left the kernel
+  condition,           ///< a graph's condition is set outside of that graph, or by two threads of a launch
   trap                 ///< __trap() was called
 };
 
