@@ -47,6 +47,17 @@ std::string advice(const ColumnReport& column, const SolveReport& report) {
 
 }  // namespace
 
+void SolveReport::append(const SolveReport& part) {
+  if (columns.empty()) {
+    *this = part;
+    return;
+  }
+  columns.insert(columns.end(), part.columns.begin(), part.columns.end());
+  products += part.products;
+  certifying_products += part.certifying_products;
+  seconds += part.seconds;
+}
+
 bool SolveReport::certified() const {
   return std::all_of(columns.begin(), columns.end(), [this](const ColumnReport& column) {
     return column.status == ColumnStatus::converged && column.relative_residual <= tolerance;

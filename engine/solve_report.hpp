@@ -30,6 +30,9 @@ struct SolveReport {
   Index certifying_products = 0;  ///< the same in double, for the true residuals
   double seconds = 0;
 
+  /// Adds the columns and the work of another part of the same job.
+  void append(const SolveReport& part);
+
   bool certified() const;
   double max_relative_residual() const;
   /// One line for the first column that is not certified: what happened and what to change. Empty where all are.

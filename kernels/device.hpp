@@ -57,7 +57,9 @@ class Device {
   }
   /// No more than `bytes` are given out at a time from now on.
   void set_memory_limit(std::size_t bytes) { limit_ = bytes; }
-  /// The most that was in use at a time, in bytes.
+  std::size_t memory_limit() const { return limit_; }
+  /// What is in use now, and the most that was at a time, in bytes.
+  std::size_t used_memory() const { return used_; }
   std::size_t peak_memory() const { return peak_; }
 
   /// `bytes` of device memory aligned to 64 bytes; throws OutOfMemory saying how much was asked for and what is free.

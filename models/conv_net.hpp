@@ -45,6 +45,11 @@ class ConvNet : public Objective<T> {
   void losses_at(MatrixView<const T> parameters, MatrixView<T> out) override;
   void explicit_hessian(double damping, MatrixView<T> out) override;
 
+  Index classes() const override { return shape_.classes; }
+  void label_tangents(MatrixView<const T> vectors, Index first, MatrixView<T> out) override;
+  std::size_t working_memory(Index vectors) const override;
+  std::size_t hessian_memory() const override;
+
   bool has_batches() const override { return true; }
   void batch_gradients(MatrixView<const T> parameters, const Index* rows, Index count, const Exclusions& exclusions,
                        MatrixView<T> out) override;

@@ -3,6 +3,7 @@
 
 #include <clout/engine/objective.hpp>
 #include <clout/models/dataset.hpp>
+#include <functional>
 
 namespace clout {
 
@@ -36,10 +37,23 @@ class LogisticRegression : public Objective<T> {
   void losses_at(MatrixView<const T> parameters, MatrixView<T> out) override;
   void explicit_hessian(double damping, MatrixView<T> out) override;
   void fix_symmetries(MatrixView<T> matrix) override;
+  void project_out_symmetries(std::span<double> vectors) const override;
   /// Separable classes.
   std::string obstacle_along(MatrixView<const T> direction) override;
   /// With a bias, a class without any weight: its bias goes to minus infinity.
   std::string obstacle_to_minimum(std::span<const Index> removed) const override;
+
+  // Leverages (logistic_leverage.cpp): Uᵢ = I ⊗ (xᵢ, 1), Sᵢ = diag pᵢ − pᵢpᵢᵀ.
+  Index classes() const override { return shape_.classes; }
+  void label_tangents(MatrixView<const T> vectors, Index first, MatrixView<T> out) override;
+  bool has_leverages() const override { return true; }
+  std::vector<double> gradient_forms(MatrixView<const T> matrix, Index first, Index count) override;
+  std::vector<double> newton_shifts(MatrixView<const T> inverse, MatrixView<const T> along, double epsilon, Index first,
+                                    Index count) override;
+  void shifted_tangents(MatrixView<const T> vectors, MatrixView<const T> shifts, Index first,
+                        MatrixView<T> out) override;
+  std::size_t working_memory(Index vectors) const override;
+  std::size_t hessian_memory() const override;
 
   bool can_remove() const override { return true; }
   void removal_constants(const Removals& removals, MatrixView<T> out) override;
@@ -56,6 +70,11 @@ class LogisticRegression : public Objective<T> {
   /// One sweep over the data: out_j = (1/W) Σ wᵢ rᵢⱼ ⊗ xᵢ without the removed entries.
   void sweep(SweepStep step, MatrixView<const T> vectors, const Exclusions& exclusions, MatrixView<T> out);
   std::byte* reserve(std::size_t bytes);
+  /// R{a} of `out.rows` examples from `first` on, [count][k·K], in scratch, by blocks of rows: body(first row, R{a}).
+  void for_logit_tangents(MatrixView<const T> vectors, Index first, Index count,
+                          const std::function<void(Index, MatrixView<T>)>& body);
+  /// body(first place, step) for every direction of symmetry that has no curvature: ones at first + c·step.
+  void for_symmetries(const std::function<void(Index, Index)>& body) const;
 
   Dataset<T> data_;
   LinearShape shape_;
