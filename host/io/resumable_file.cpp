@@ -30,7 +30,10 @@ ResumableFile::ResumableFile(const fs::path& path, std::uint64_t bytes, bool res
                                           resume ? "what an interrupted run has written of its result: delete the "
                                                    "journal beside it to start again"
                                                  : "a folder that exists and can be written to"));
-  if (!resume) return take_room(bytes);
+  if (!resume) {
+    take_room(bytes);
+    return;
+  }
   struct stat found {};
   if (::fstat(descriptor_.get(), &found) != 0 || static_cast<std::uint64_t>(found.st_size) != bytes)
     fail(display(temporary_), fmt::format("has {} bytes; expected {}: delete the journal beside it to start again",
