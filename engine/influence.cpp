@@ -24,16 +24,16 @@ GroupMembers::GroupMembers(const std::vector<std::vector<Index>>& groups, Index 
   for (std::size_t g = 0; g < groups.size(); ++g)
     for (const Index example : groups[g]) {
       require(example >= 0 && example < examples, "set of examples: index " + std::to_string(example) +
-                                                      " is out of range; expected 0 to " + std::to_string(examples - 1));
+                                                      " is out of range; expected 0 to " +
+                                                      std::to_string(examples - 1));
       members_.push_back({example, static_cast<Index>(g)});
     }
   const auto before = [](const Member& a, const Member& b) {
     return a.example != b.example ? a.example < b.example : a.group < b.group;
   };
   std::sort(members_.begin(), members_.end(), before);
-  const auto twice = std::adjacent_find(members_.begin(), members_.end(), [&](const Member& a, const Member& b) {
-    return !before(a, b);
-  });
+  const auto twice = std::adjacent_find(members_.begin(), members_.end(),
+                                        [&](const Member& a, const Member& b) { return !before(a, b); });
   if (twice != members_.end())
     throw InvalidInput("set of examples: index " + std::to_string(twice->example) +
                        " stands twice in one set; expected each once");
@@ -124,8 +124,8 @@ void Influence<T>::relabel_tiles(const Scores& products, std::span<const std::in
   const Index n = train_.examples(), p = train_.parameters(), tests = static_cast<Index>(products.norms.size());
   const Index classes = train_.classes(), rows = rows_per_tile(classes);
   require(classes > 0, "influence of labels: this model's examples have none");
-  require(static_cast<Index>(labels.size()) == n, "influence of labels: " + std::to_string(labels.size()) +
-                                                      " labels; expected " + std::to_string(n));
+  require(static_cast<Index>(labels.size()) == n,
+          "influence of labels: " + std::to_string(labels.size()) + " labels; expected " + std::to_string(n));
   Scaled scaled = scale(products);
   Buffer<T> tangents(train_.device(), std::min(n, rows) * tests * classes);
   std::vector<T> tile;

@@ -67,13 +67,14 @@ class Influence {
   /// Objective::newton_shifts, with ε = wᵢ/W and the Hessian that the solver belongs to.
   void use_newton_shifts(std::span<const double> shifts);
 
-  /// Most bytes of device memory that solving and scoring kTestBlock tests take, `width` numbers a pair, beside the solver.
+  /// Most bytes of device memory that solving and scoring kTestBlock tests take, `width` numbers a pair, beside the
+  /// solver.
   static std::size_t plan(const Objective<T>& train, const Objective<double>& test, Index width);
 
  private:
   /// s_t in units of their own, so that single precision neither underflows nor overflows.
   struct Scaled {
-    Buffer<T> products;  // [tests][p]
+    Buffer<T> products;                  // [tests][p]
     std::vector<double> units, offsets;  // [tests]; λ s_tᵀθ over the regularised blocks
   };
   Scaled scale(const Scores& products) const;
@@ -89,8 +90,8 @@ class Influence {
 /// predicted rise of an example's own loss when it is removed. Never negative for a positive definite H.
 struct SelfInfluence {
   std::vector<double> values;  ///< [rows]
-  SolveReport report;          ///< of the right-hand sides ∇ℓᵢ, or of the unit vectors that the inverse was made from
-  double residual = 0;         ///< of every (H + damping·I)s = ∇ℓᵢ: at most this, relative to ‖∇ℓᵢ‖
+  SolveReport report;   ///< of the right-hand sides ∇ℓᵢ, or of the unit vectors that the inverse was made from
+  double residual = 0;  ///< of every (H + damping·I)s = ∇ℓᵢ: at most this, relative to ‖∇ℓᵢ‖
 };
 /// By a solve for each of `rows`.
 SelfInfluence self_influence(Objective<double>& train, Solver& solver, std::span<const Index> rows,

@@ -80,18 +80,19 @@ class Objective : public Retrainable<T> {
 
   // Single examples with their own curvature.
 
-  /// Whether the logits are linear in the parameters, ∇ℓᵢ = Uᵢδᵢ and ∇²ℓᵢ = UᵢSᵢUᵢᵀ with few columns in Uᵢ, and the three
-  /// functions below are there.
+  /// Whether the logits are linear in the parameters, ∇ℓᵢ = Uᵢδᵢ and ∇²ℓᵢ = UᵢSᵢUᵢᵀ with few columns in Uᵢ, and the
+  /// three functions below are there.
   virtual bool has_leverages() const { return false; }
   /// ∇ℓᵢᵀ A ∇ℓᵢ with a symmetric matrix A, [p][p], for examples first … first + count − 1: [count].
   virtual std::vector<double> gradient_forms(MatrixView<const T> matrix, Index first, Index count);
-  /// What a Newton step without example i adds to δᵢ, with `inverse` A = (H′)⁻¹, [p][p], H′ the Hessian to which all but
-  /// example i's ∇²ℓᵢ is done, and `along` A·r, [1][p]: qᵢ with (H′ − ε∇²ℓᵢ)⁻¹(∇ℓᵢ + r) = A(Uᵢ(δᵢ + qᵢ) + r).
-  /// For examples first … first + count − 1: [count][K]. Throws NotCertified where H′ − ε∇²ℓᵢ is singular to rounding.
+  /// What a Newton step without example i adds to δᵢ, with `inverse` A = (H′)⁻¹, [p][p], H′ the Hessian to which all
+  /// but example i's ∇²ℓᵢ is done, and `along` A·r, [1][p]: qᵢ with (H′ − ε∇²ℓᵢ)⁻¹(∇ℓᵢ + r) = A(Uᵢ(δᵢ + qᵢ) + r). For
+  /// examples first … first + count − 1: [count][K]. Throws NotCertified where H′ − ε∇²ℓᵢ is singular to rounding.
   virtual std::vector<double> newton_shifts(MatrixView<const T> inverse, MatrixView<const T> along, double epsilon,
                                             Index first, Index count);
   /// vⱼ·Uᵢ(δᵢ + qᵢ), with the shifts q of examples first …: [count][K]. out is [count][k].
-  virtual void shifted_tangents(MatrixView<const T> vectors, MatrixView<const T> shifts, Index first, MatrixView<T> out);
+  virtual void shifted_tangents(MatrixView<const T> vectors, MatrixView<const T> shifts, Index first,
+                                MatrixView<T> out);
 
   // Plans of memory: bytes, at most.
 

@@ -154,7 +154,7 @@ struct SoftmaxHessian {
 /// example i. With A = H⁻¹, Mᵢ is the example's leverage.  K(K+1) n d² flops.
 template <class T>
 struct LinearLeverages {
-  FeatureView<T> features;     // [n][d]
+  FeatureView<T> features;  // [n][d]
   LinearShape shape;
   MatrixView<const T> matrix;  // [p][p], symmetric
   MatrixView<T> out;           // [n][K·K], both triangles

@@ -152,8 +152,12 @@ void ConvNet<T>::label_tangents(MatrixView<const T> vectors, Index first, Matrix
     NetworkBatch<T> relabelled = batch(first, out.rows);
     relabelled.labels = labels.data();
     run(kernels().network_loss_tangents, kernels().network_loss_tangents_scratch,
-        NetworkLossTangents<T>{shape_, relabelled, theta_.view(1, parameters()), vectors,
-                               MatrixView<T>(out.data + c * k, out.rows, k, out.stride), {}});
+        NetworkLossTangents<T>{shape_,
+                               relabelled,
+                               theta_.view(1, parameters()),
+                               vectors,
+                               MatrixView<T>(out.data + c * k, out.rows, k, out.stride),
+                               {}});
   }
 }
 
@@ -162,11 +166,11 @@ std::size_t ConvNet<T>::working_memory(Index vectors) const {
   const KernelTable<T>& kernels = device().template kernels<T>();
   const MatrixView<const T> views(nullptr, vectors, parameters());
   const NetworkBatch<T> all = batch(0, examples());
-  return std::max({kernels.network_hessian_product_scratch(
-                       device(), {shape_, curvature_, all, {}, views, scale(), {}, {}}),
-                   kernels.network_loss_tangents_scratch(device(), {shape_, all, {}, views, {}, {}}),
-                   kernels.network_example_gradients_scratch(device(), {shape_, all, {}, {}, {}}),
-                   kernels.network_gradient_scratch(device(), {shape_, all, views.rows_from(0, 1), {}, scale(), {}, {}})});
+  return std::max(
+      {kernels.network_hessian_product_scratch(device(), {shape_, curvature_, all, {}, views, scale(), {}, {}}),
+       kernels.network_loss_tangents_scratch(device(), {shape_, all, {}, views, {}, {}}),
+       kernels.network_example_gradients_scratch(device(), {shape_, all, {}, {}, {}}),
+       kernels.network_gradient_scratch(device(), {shape_, all, views.rows_from(0, 1), {}, scale(), {}, {}})});
 }
 
 template <class T>

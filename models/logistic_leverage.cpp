@@ -73,9 +73,9 @@ void LogisticRegression<T>::label_tangents(MatrixView<const T> vectors, Index fi
     for (Index c = 0; c < classes; ++c) {
       const std::vector<std::int32_t> same(static_cast<std::size_t>(tangents.rows), static_cast<std::int32_t>(c));
       labels.upload(same);
-      kernels().softmax_loss_tangent(
-          device(), {probabilities.rows_from(first + row, tangents.rows), labels.data(), tangents,
-                     MatrixView<T>(out.row(row) + c * k, tangents.rows, k, out.stride)});
+      kernels().softmax_loss_tangent(device(),
+                                     {probabilities.rows_from(first + row, tangents.rows), labels.data(), tangents,
+                                      MatrixView<T>(out.row(row) + c * k, tangents.rows, k, out.stride)});
     }
   });
 }
@@ -88,8 +88,8 @@ std::vector<double> LogisticRegression<T>::gradient_forms(MatrixView<const T> ma
   std::vector<double> values;
   for (Index row = first; row < first + count; row += at_once) {
     const Index rows = std::min(at_once, first + count - row);
-    kernels().linear_leverages(device(),
-                               {data_.view().rows_from(row, rows), shape_, matrix, forms.view(rows, classes * classes)});
+    kernels().linear_leverages(
+        device(), {data_.view().rows_from(row, rows), shape_, matrix, forms.view(rows, classes * classes)});
     const std::vector<T> m = to_host(device(), forms.view(rows, classes * classes));
     const std::vector<T> p = to_host(device(), probabilities_.view(examples(), classes).rows_from(row, rows));
     for (Index i = 0; i < rows; ++i) {

@@ -120,8 +120,9 @@ void LogisticRegression<T>::loss_tangents(MatrixView<const T> vectors, Index fir
   expect_shape("loss tangents", out.rows, out.columns, out.rows, vectors.rows);
   const MatrixView<T> probabilities = probabilities_.view(examples(), shape_.classes);
   for_logit_tangents(vectors, first, out.rows, [&](Index row, MatrixView<T> tangents) {
-    kernels().softmax_loss_tangent(device(), {probabilities.rows_from(first + row, tangents.rows),
-                                              data_.labels() + first + row, tangents, out.rows_from(row, tangents.rows)});
+    kernels().softmax_loss_tangent(
+        device(), {probabilities.rows_from(first + row, tangents.rows), data_.labels() + first + row, tangents,
+                   out.rows_from(row, tangents.rows)});
   });
 }
 
@@ -202,7 +203,13 @@ void LogisticRegression<T>::explicit_hessian(double damping, MatrixView<T> out) 
 
 template <class T>
 std::size_t LogisticRegression<T>::hessian_memory() const {
-  SoftmaxHessian<T> op{.features = data_.view(), .shape = shape_, .probabilities = {}, .example_weights = data_.weights(), .scale = 1, .out = {}, .scratch = {}};
+  SoftmaxHessian<T> op{.features = data_.view(),
+                       .shape = shape_,
+                       .probabilities = {},
+                       .example_weights = data_.weights(),
+                       .scale = 1,
+                       .out = {},
+                       .scratch = {}};
   return device().template kernels<T>().softmax_hessian_scratch(device(), op);
 }
 
@@ -249,8 +256,8 @@ void LogisticRegression<T>::project_out_symmetries(std::span<double> vectors) co
 
 template <class T>
 void LogisticRegression<T>::fix_symmetries(MatrixView<T> matrix) {
-  // To each direction u of no curvature, with ones in K places, adds (τ/K) u uᵀ, τ the mean curvature of those places: in
-  // units of the feature's own.
+  // To each direction u of no curvature, with ones in K places, adds (τ/K) u uᵀ, τ the mean curvature of those places:
+  // in units of the feature's own.
   const Index classes = shape_.classes;
   ParameterRanges one;
   one.add(0, 1);

@@ -42,10 +42,18 @@ Candidates candidates_of(Problem& problem) {
 std::string fingerprint(Problem& problem, Index block) {
   const Options& o = problem.options();
   const Facts all = problem.manifest().to_json();
-  Facts facts{{"verb", "influence"},      {"inputs", all["inputs"]},           {"model", o.model},
-              {"bias", o.bias},           {"classes", o.classes},              {"l2", o.l2},
-              {"test_index", o.test_index}, {"flips", o.flips},                {"second_order", o.second_order},
-              {"top", o.top},             {"seed", o.seed},                    {"block", block}};
+  Facts facts{{"verb", "influence"},
+              {"inputs", all["inputs"]},
+              {"model", o.model},
+              {"bias", o.bias},
+              {"classes", o.classes},
+              {"l2", o.l2},
+              {"test_index", o.test_index},
+              {"flips", o.flips},
+              {"second_order", o.second_order},
+              {"top", o.top},
+              {"seed", o.seed},
+              {"block", block}};
   facts.update(solver_facts(o, problem.device().info()));
   return facts.dump();
 }
@@ -53,7 +61,8 @@ std::string fingerprint(Problem& problem, Index block) {
 std::string top_header(const Candidates& candidates) {
   const std::string who = candidates.groups.empty() ? "train_index,label" : "group,size";
   const bool relabels = candidates.width > 1;
-  return "test_index,kind,rank," + who + (relabels ? ",new_label,loss_change_if_relabelled\n" : ",loss_change_if_removed\n");
+  return "test_index,kind,rank," + who +
+         (relabels ? ",new_label,loss_change_if_relabelled\n" : ",loss_change_if_removed\n");
 }
 
 /// "17,3" or, of a relabelling, "17,3,8".
@@ -65,12 +74,15 @@ std::string candidate_name(const Candidates& candidates, Index candidate, const 
   return name;
 }
 
-/// The candidates that raise and that lower a test example's loss most: the helpful and the harmful, where they are removed.
+/// The candidates that raise and that lower a test example's loss most: the helpful and the harmful, where they are
+/// removed.
 std::string top_lines(const Candidates& candidates, Index test, const TopPoints& top,
                       const std::vector<std::int32_t>& labels) {
   std::string text;
   for (const bool positive : {true, false}) {
-    const char* kind = candidates.width > 1 ? (positive ? ",raises," : ",lowers,") : positive ? ",helpful," : ",harmful,";
+    const char* kind = candidates.width > 1 ? (positive ? ",raises," : ",lowers,")
+                       : positive           ? ",helpful,"
+                                            : ",harmful,";
     Index rank = 0;
     for (const auto& [score, candidate] : positive ? top.largest() : top.smallest())
       text += std::to_string(test) + kind + std::to_string(++rank) + "," +
@@ -158,7 +170,8 @@ void run_blocks(Problem& problem, Problem::Tests& tests, const Candidates& candi
       for (Index t = 0; t < count; ++t)
         top += top_lines(candidates, tests.rows[static_cast<std::size_t>(first + t)],
                          block.tops[static_cast<std::size_t>(t)], problem.data().host_labels());
-      if (problem.progress()) problem.progress()("influence", static_cast<double>(first + count), static_cast<double>(m));
+      if (problem.progress())
+        problem.progress()("influence", static_cast<double>(first + count), static_cast<double>(m));
     }
     settle(o, report);
   } catch (const NotCertified&) {

@@ -63,8 +63,9 @@ void add_candidates(CLI::App& influence, Options& o) {
       "--groups", o.groups, "sets of training rows instead of single ones: .json, lists of indices; group_scores.npy");
   CLI::Option* flips = influence.add_flag(
       "--flips", o.flips, "every training point's label made each of the others instead: relabel_scores.npy");
-  CLI::Option* second = influence.add_flag(
-      "--second-order", o.second_order, "removals by a Newton step with the Hessian that is left, not that of all the data");
+  CLI::Option* second =
+      influence.add_flag("--second-order", o.second_order,
+                         "removals by a Newton step with the Hessian that is left, not that of all the data");
   CLI::Option* top = influence.add_option("--top", o.top, "points of each kind in top.csv");
   top->check(whole(1))->capture_default_str();
   CLI::Option* resume = influence.add_flag("--resume", o.resume, "go on with the unfinished work in --out");

@@ -7,8 +7,8 @@ namespace {
 
 // Columns beside the matrix that a library's factorisation may ask for.
 constexpr Index kFactorColumns = 256;
-constexpr Index kUnitVectors = 64;      // of the inverse that are on the device at once
-constexpr Index kMostForms = 1 << 22;   // numbers of K × K forms that are
+constexpr Index kUnitVectors = 64;     // of the inverse that are on the device at once
+constexpr Index kMostForms = 1 << 22;  // numbers of K × K forms that are
 
 std::size_t bytes(Index numbers, std::size_t each) { return static_cast<std::size_t>(numbers) * each; }
 
@@ -18,7 +18,8 @@ std::size_t inverse_memory(const Objective<double>& exact) {
   const Index width = exact.input_size() + 1;
   const Index rows = 512 * exact.device().info().threads * width;
   return bytes(p * p + kUnitVectors * p + std::min(n * classes * classes, std::max(kMostForms, classes * classes)) +
-                   width * width + rows, sizeof(double));
+                   width * width + rows,
+               sizeof(double));
 }
 
 }  // namespace
@@ -46,8 +47,8 @@ MemoryPlan influence_plan(Problem& problem, const Objective<double>& test, Index
   plan.scoring = Influence<T>::plan(fast, test, width);
   if (o.second_order && fast.has_leverages())
     // The Hessian without an example belongs to objectives of their own, which share the data's bytes alone.
-    plan.scoring += inverse_memory(exact) +
-                    bytes(exact.examples() * (2 * exact.classes() + exact.input_size() + 2), sizeof(T) + sizeof(double));
+    plan.scoring += inverse_memory(exact) + bytes(exact.examples() * (2 * exact.classes() + exact.input_size() + 2),
+                                                  sizeof(T) + sizeof(double));
   plan.solver = solver_memory<T>(o.solver, o, fast, exact);
   plan.without_factor = plan.data + plan.scoring + solver_memory<T>("cg", o, fast, exact);
   return plan;
@@ -62,10 +63,10 @@ MemoryPlan self_influence_plan(Problem& problem) {
   const Objective<double>& exact = problem.objective<double>();
   MemoryPlan plan;
   plan.data = problem.device().used_memory();
-  plan.scoring = has_shorter_self_influence(exact)
-                     ? inverse_memory(exact)
-                     : bytes(2 * CertifiedSolver<T>::kBlock * exact.parameters(), sizeof(double)) +
-                           exact.working_memory(1);
+  plan.scoring =
+      has_shorter_self_influence(exact)
+          ? inverse_memory(exact)
+          : bytes(2 * CertifiedSolver<T>::kBlock * exact.parameters(), sizeof(double)) + exact.working_memory(1);
   plan.solver = solver_memory<T>(o.solver, o, fast, exact);
   plan.without_factor = plan.data + plan.scoring + solver_memory<T>("cg", o, fast, exact);
   return plan;
@@ -77,14 +78,14 @@ void require_memory(const std::string& verb, const MemoryPlan& plan, const Devic
   const std::size_t limit = device.memory_limit(), free = device.info().memory_available;
   const bool is_limited = plan.total() > limit;
   if (!is_limited && (free == 0 || plan.total() - plan.data <= free)) return;
-  std::string line = verb + ": " + std::to_string(mebibytes(plan.total())) + " MiB of device memory are needed (" +
-                     std::to_string(mebibytes(plan.data)) + " MiB data and model, " +
-                     std::to_string(mebibytes(plan.solver)) + " MiB solver, " + std::to_string(mebibytes(plan.scoring)) +
-                     " MiB scores); " +
-                     (is_limited ? "the memory limit is " + std::to_string(limit >> 20)
-                                 : std::to_string(free >> 20) + " MiB are free of " +
-                                       std::to_string(device.info().memory_total >> 20)) +
-                     " MiB";
+  std::string line =
+      verb + ": " + std::to_string(mebibytes(plan.total())) + " MiB of device memory are needed (" +
+      std::to_string(mebibytes(plan.data)) + " MiB data and model, " + std::to_string(mebibytes(plan.solver)) +
+      " MiB solver, " + std::to_string(mebibytes(plan.scoring)) + " MiB scores); " +
+      (is_limited
+           ? "the memory limit is " + std::to_string(limit >> 20)
+           : std::to_string(free >> 20) + " MiB are free of " + std::to_string(device.info().memory_total >> 20)) +
+      " MiB";
   if (plan.without_factor < plan.total())
     line += "; --solver cg needs " + std::to_string(mebibytes(plan.without_factor)) + " MiB";
   throw OutOfMemory(line);

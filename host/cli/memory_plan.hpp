@@ -7,9 +7,9 @@ namespace clout::cli {
 
 /// Bytes, at most.
 struct MemoryPlan {
-  std::size_t data = 0;     ///< in use already: the data, the model
-  std::size_t solver = 0;   ///< of solving (H + damping·I)s = v, a factor included
-  std::size_t scoring = 0;  ///< beside that
+  std::size_t data = 0;            ///< in use already: the data, the model
+  std::size_t solver = 0;          ///< of solving (H + damping·I)s = v, a factor included
+  std::size_t scoring = 0;         ///< beside that
   std::size_t without_factor = 0;  ///< the sum, were the solver cg
 
   std::size_t total() const { return data + solver + scoring; }
@@ -27,7 +27,8 @@ MemoryPlan influence_plan(Problem& problem, const Objective<double>& test, Index
 template <class T>
 MemoryPlan self_influence_plan(Problem& problem);
 
-/// Throws OutOfMemory, before anything is computed, where the plan is beyond --memory-limit or the device's free memory.
+/// Throws OutOfMemory, before anything is computed, where the plan is beyond --memory-limit or the device's free
+/// memory.
 void require_memory(const std::string& verb, const MemoryPlan& plan, const Device& device);
 
 /// In whole MiB, rounded up.

@@ -32,7 +32,8 @@ std::vector<double> predictions(Influence<T>& influence, const Groups& groups, I
     const std::vector<double> sums = influence.group_scores(products, members);
     for (std::size_t t = 0; t < rows.size(); ++t)
       for (std::size_t g = 0; g < groups.size(); ++g)
-        predicted[g * static_cast<std::size_t>(tests) + static_cast<std::size_t>(first) + t] = sums[t * groups.size() + g];
+        predicted[g * static_cast<std::size_t>(tests) + static_cast<std::size_t>(first) + t] =
+            sums[t * groups.size() + g];
     if (progress) progress("predict", static_cast<double>(first + std::ssize(rows)), static_cast<double>(tests));
   }
   return predicted;

@@ -42,9 +42,8 @@ void ScoreFile<T>::write(Index first_test, const typename Influence<T>::Tile& ti
   const Index row = tile.count * tile.width;
   for (Index t = 0; t < tile.tests; ++t) {
     const auto at = static_cast<std::uint64_t>(((first_test + t) * columns_ + tile.first) * width_);
-    file_.write(header_bytes_ + at * sizeof(T),
-                std::as_bytes(std::span<const T>(rounded_).subspan(static_cast<std::size_t>(t * row),
-                                                                   static_cast<std::size_t>(row))));
+    file_.write(header_bytes_ + at * sizeof(T), std::as_bytes(std::span<const T>(rounded_).subspan(
+                                                    static_cast<std::size_t>(t * row), static_cast<std::size_t>(row))));
   }
 }
 

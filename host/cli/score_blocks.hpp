@@ -1,6 +1,6 @@
 #pragma once
-// Scores on their way out: block by block into a file that may be larger than memory, and into a journal what else a run
-// that goes on must know of a block.
+// Scores on their way out: block by block into a file that may be larger than memory, and into a journal what else a
+// run that goes on must know of a block.
 
 #include <clout/engine/influence.hpp>
 #include <clout/host/cli/options.hpp>
@@ -43,8 +43,8 @@ struct ScoredBlock {
   static ScoredBlock unpack(std::span<const double> values, Index tests, const Options& options, double tolerance);
 };
 
-/// A journal and the file that it speaks of, once there is one. What ends a run leaves both, for --resume, where blocks are
-/// finished and the results were not refused; else neither.
+/// A journal and the file that it speaks of, once there is one. What ends a run leaves both, for --resume, where blocks
+/// are finished and the results were not refused; else neither.
 struct UnfinishedScores {
   io::Journal& journal;
   io::ResumableFile* file = nullptr;

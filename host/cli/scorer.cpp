@@ -6,8 +6,8 @@
 namespace clout::cli {
 namespace {
 
-constexpr Index kExampleRows = 4096;   // examples whose corrections are computed between two words of progress
-constexpr Index kGradientBlock = 32;   // gradients of members of a set that are formed at once
+constexpr Index kExampleRows = 4096;  // examples whose corrections are computed between two words of progress
+constexpr Index kGradientBlock = 32;  // gradients of members of a set that are formed at once
 
 /// λθ where the regulariser acts, else 0.
 std::vector<double> regularizer_gradient(const Problem& problem) {
@@ -75,11 +75,13 @@ void require_second_order(Problem& problem) {
   const Options& o = problem.options();
   if (!o.groups.empty()) return;
   if (!problem.objective<double>().has_leverages())
-    throw InvalidInput("--second-order: single points need a model that is linear in its parameters (--model logistic); "
-                       "expected --groups FILE.json with sets of one");
+    throw InvalidInput(
+        "--second-order: single points need a model that is linear in its parameters (--model logistic); "
+        "expected --groups FILE.json with sets of one");
   if (!o.weights.empty())
-    throw InvalidInput("--second-order: with --weights every weight leaves another Hessian; expected none, or --groups "
-                       "FILE.json with sets of one");
+    throw InvalidInput(
+        "--second-order: with --weights every weight leaves another Hessian; expected none, or --groups "
+        "FILE.json with sets of one");
   if (problem.data().examples() < 2)
     throw InvalidInput("--second-order: there is 1 training example; expected at least 2, so that one stays");
   if (problem.parameters() > kMostDirectParameters)

@@ -8,7 +8,7 @@ namespace clout::cli {
 
 template <class T>
 struct Scorer {
-  std::unique_ptr<Objective<T>> fast;        // with the Hessian that the solver belongs to, where it is not the problem's
+  std::unique_ptr<Objective<T>> fast;  // with the Hessian that the solver belongs to, where it is not the problem's
   std::unique_ptr<Objective<double>> exact;  // the same in double
   std::unique_ptr<Solver> solver;
   std::unique_ptr<Influence<T>> influence;

@@ -45,12 +45,9 @@ std::unique_ptr<Solver> make_solver(Problem& problem) {
 
 /// Everything about the solver that changes a solution's bits: for fingerprints.
 inline nlohmann::ordered_json solver_facts(const Options& o, const DeviceInfo& device) {
-  nlohmann::ordered_json facts{{"solver", o.solver},
-                               {"damping", o.damping},
-                               {"curvature", o.curvature},
-                               {"tolerance", o.tolerance},
-                               {"precision", o.precision},
-                               {"device", device.name + ", " + device.model}};
+  nlohmann::ordered_json facts{{"solver", o.solver},       {"damping", o.damping},
+                               {"curvature", o.curvature}, {"tolerance", o.tolerance},
+                               {"precision", o.precision}, {"device", device.name + ", " + device.model}};
   if (o.solver == "direct") facts["threads"] = device.threads;  // LAPACK's bits depend on them
   else facts["max_iterations"] = o.max_iterations;
   return facts;

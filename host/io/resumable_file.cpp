@@ -36,8 +36,8 @@ ResumableFile::ResumableFile(const fs::path& path, std::uint64_t bytes, bool res
   }
   struct stat found {};
   if (::fstat(descriptor_.get(), &found) != 0 || static_cast<std::uint64_t>(found.st_size) != bytes)
-    fail(display(temporary_), fmt::format("has {} bytes; expected {}: delete the journal beside it to start again",
-                                          found.st_size, bytes));
+    fail(display(temporary_),
+         fmt::format("has {} bytes; expected {}: delete the journal beside it to start again", found.st_size, bytes));
 }
 
 void ResumableFile::take_room(std::uint64_t bytes) {
@@ -73,7 +73,8 @@ void ResumableFile::publish() {
   if (const int error = descriptor_.close(); error != 0)
     fail(label_, fmt::format("cannot be written ({}); expected room for the whole file", reason(error)));
   if (::rename(temporary_.c_str(), target_.c_str()) != 0)
-    fail(label_, fmt::format("cannot be put in its place ({}); expected a folder that can be written to", reason(errno)));
+    fail(label_,
+         fmt::format("cannot be put in its place ({}); expected a folder that can be written to", reason(errno)));
   temporary_.clear();
   sync_folder(target_.parent_path());
 }

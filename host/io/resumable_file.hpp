@@ -8,13 +8,13 @@
 
 namespace clout::io {
 
-/// A file of known size under a temporary name, until publish() gives it its own. Unlike an AtomicFile it stays when it is
-/// given up, unless discard() is called: what pieces of it are written is for a Journal to know.
+/// A file of known size under a temporary name, until publish() gives it its own. Unlike an AtomicFile it stays when it
+/// is given up, unless discard() is called: what pieces of it are written is for a Journal to know.
 class ResumableFile {
  public:
-  /// `.NAME.part` beside `path`: where `resume` is not set, made (anew), `bytes` long, its room taken on the disk at once.
-  /// Throws InvalidInput where there is no such room (nothing is left then), where it cannot be made, where `path` is
-  /// there but is no regular file, and, with `resume`, where it is not there or of another size.
+  /// `.NAME.part` beside `path`: where `resume` is not set, made (anew), `bytes` long, its room taken on the disk at
+  /// once. Throws InvalidInput where there is no such room (nothing is left then), where it cannot be made, where
+  /// `path` is there but is no regular file, and, with `resume`, where it is not there or of another size.
   ResumableFile(const std::filesystem::path& path, std::uint64_t bytes, bool resume);
 
   /// Throws InvalidInput where the bytes cannot be written.

@@ -46,8 +46,7 @@ oracle::Vector newton_steps(const LogisticCase& c, const oracle::LogisticProblem
       for (std::size_t b = train.regularised(); b < train.parameters(); ++b) hessian[a][b] += damping > 0 ? 0 : 1;
     for (std::size_t j = 0; j < train.regularised(); ++j) gradients[i][j] += train.l2 * c.theta()[j];
     const oracle::Vector step = oracle::damped_solve(hessian, gradients[i], damping);
-    for (std::size_t t = 0; t < tests.examples; ++t)
-      out[t * train.examples + i] = oracle::dot(step, of_tests[t]) / n;
+    for (std::size_t t = 0; t < tests.examples; ++t) out[t * train.examples + i] = oracle::dot(step, of_tests[t]) / n;
   }
   return out;
 }
@@ -115,7 +114,8 @@ Fit fit(const std::vector<double>& predicted, const oracle::Vector& actual, cons
 
 TYPED_TEST(RemovalTest, SecondOrderIsNearerToRetrainingWhereLeverageIsHigh) {
   using T = typename TypeParam::Number;
-  LogisticCase c(kSmall ? CaseSizes{16, 2, 2, false, false, false, 0.02} : CaseSizes{48, 4, 3, false, false, false, 0.01});
+  LogisticCase c(kSmall ? CaseSizes{16, 2, 2, false, false, false, 0.02}
+                        : CaseSizes{48, 4, 3, false, false, false, 0.01});
   c.set_theta(to_long(to_double(oracle::train(c.problem()).params)));
   const oracle::LogisticProblem tests = c.draw_tests(3);
   const std::size_t n = c.problem().examples;
@@ -128,7 +128,8 @@ TYPED_TEST(RemovalTest, SecondOrderIsNearerToRetrainingWhereLeverageIsHigh) {
   const oracle::Vector before = oracle::losses(tests, c.theta());
   oracle::Vector actual(3 * n);
   for (std::size_t i = 0; i < n; ++i) {
-    const oracle::Vector after = oracle::losses(tests, oracle::train(oracle::without(c.problem(), {i}), c.theta()).params);
+    const oracle::Vector after =
+        oracle::losses(tests, oracle::train(oracle::without(c.problem(), {i}), c.theta()).params);
     for (std::size_t t = 0; t < 3; ++t) actual[t * n + i] = after[t] - before[t];
   }
   // tr(Mᵢ Sᵢ)/n ≤ K − 1: how much of its own fit an example is.
@@ -171,17 +172,17 @@ TYPED_TEST(RemovalTest, OtherLabelsAreTheDefinition) {
     Influence<T> influence(*fast, *test, *solver, to_double(c.theta()));
     const std::vector<std::int32_t> labels(train.labels.begin(), train.labels.end());
     std::vector<double> got(3 * train.examples * train.classes);
-    influence.relabel_tiles(influence.inverse_products(std::vector<Index>{0, 1, 2}), labels,
-                            [&](const typename Influence<T>::Tile& tile) {
-                              const auto row = static_cast<std::size_t>(tile.count * tile.width);
-                              for (std::size_t t = 0; t < 3; ++t)
-                                std::copy_n(tile.values.begin() + static_cast<std::ptrdiff_t>(t * row), row,
-                                            got.begin() + static_cast<std::ptrdiff_t>(
-                                                              t * train.examples * train.classes +
-                                                              static_cast<std::size_t>(tile.first * tile.width)));
-                            });
+    influence.relabel_tiles(
+        influence.inverse_products(std::vector<Index>{0, 1, 2}), labels, [&](const typename Influence<T>::Tile& tile) {
+          const auto row = static_cast<std::size_t>(tile.count * tile.width);
+          for (std::size_t t = 0; t < 3; ++t)
+            std::copy_n(tile.values.begin() + static_cast<std::ptrdiff_t>(t * row), row,
+                        got.begin() + static_cast<std::ptrdiff_t>(t * train.examples * train.classes +
+                                                                  static_cast<std::size_t>(tile.first * tile.width)));
+        });
 
-    const oracle::Matrix hessian = oracle::hessian(train, c.theta()), of_tests = oracle::example_gradients(tests, c.theta());
+    const oracle::Matrix hessian = oracle::hessian(train, c.theta()),
+                         of_tests = oracle::example_gradients(tests, c.theta());
     const oracle::Matrix own = oracle::example_gradients(train, c.theta());
     oracle::Vector expected(got.size());
     for (std::size_t label = 0; label < train.classes; ++label) {
@@ -205,7 +206,8 @@ TYPED_TEST(RemovalTest, OtherLabelsAreTheDefinition) {
 // One label of 150 changed: what influence predicts to first order, by the oracle's retraining.
 TYPED_TEST(RemovalTest, OtherLabelsPredictRetraining) {
   using T = typename TypeParam::Number;
-  LogisticCase c(kSmall ? CaseSizes{40, 2, 2, false, false, false, 0.3} : CaseSizes{150, 3, 3, false, false, false, 0.3});
+  LogisticCase c(kSmall ? CaseSizes{40, 2, 2, false, false, false, 0.3}
+                        : CaseSizes{150, 3, 3, false, false, false, 0.3});
   c.set_theta(oracle::train(c.problem()).params);
   const oracle::LogisticProblem tests = c.draw_tests(3);
   const oracle::LogisticProblem& train = c.problem();
@@ -315,7 +317,8 @@ TEST(CertifiedInverseTest, BoundsTheResidualOfEveryProduct) {
   const auto honest = make_direct_solver<double>(factor, exact, 0.0, 1e-10);
   EXPECT_LE(certified_inverse(exact, *honest, 0.0).residual, 1e-10 * std::sqrt(static_cast<double>(p)));  // refined
   MatrixObjective<double> far(*device, with_eigenvalues({3, 2.5, 1, 0.4, 0.01}));
-  const auto hopeless = make_direct_solver<double>(std::make_shared<const HessianFactor<double>>(far, 0.0), exact, 0.0, 1e-10);
+  const auto hopeless =
+      make_direct_solver<double>(std::make_shared<const HessianFactor<double>>(far, 0.0), exact, 0.0, 1e-10);
   const CertifiedInverse refused = certified_inverse(exact, *hopeless, 0.0);
   EXPECT_FALSE(refused.report.certified());
   EXPECT_GT(refused.residual, 1e-3);

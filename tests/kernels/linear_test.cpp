@@ -91,7 +91,8 @@ TYPED_TEST(LinearTest, InputGradientMatchesReference) {
 
 TYPED_TEST(LinearTest, LeveragesMatchReference) {
   using T = typename TypeParam::Number;
-  const std::vector<Shape> shapes = {{1, 1, 2, 1, false}, {5, 13, 2, 1, true}, {270, 5, 3, 1, true}, {40, 7, 10, 1, false}};
+  const std::vector<Shape> shapes = {
+      {1, 1, 2, 1, false}, {5, 13, 2, 1, true}, {270, 5, 3, 1, true}, {40, 7, 10, 1, false}};
   for (const Shape& full : shapes)
     for (const bool bytes : {true, false}) {
       const Shape shape = full.scaled();

@@ -1,8 +1,9 @@
 // Large results written in pieces: their room, their end, and what is left of them.
 
+#include <sys/stat.h>
+
 #include <clout/host/io/atomic_file.hpp>
 #include <clout/host/io/resumable_file.hpp>
-#include <sys/stat.h>
 
 #include "support.hpp"
 
@@ -85,7 +86,8 @@ TEST(ResumableFile, RefusesWhatItCannotGoOnWith) {
   fs::remove(part);
   fs::create_directory(path);
   expect_refused(path, "not a regular file", [&] { ResumableFile(path, 3, false); });
-  expect_refused(folder / "none" / ".result.part", "folder that exists", [&] { ResumableFile(folder / "none" / "result", 3, false); });
+  expect_refused(folder / "none" / ".result.part", "folder that exists",
+                 [&] { ResumableFile(folder / "none" / "result", 3, false); });
   EXPECT_EQ(folder.entries(), 1u);
 }
 
