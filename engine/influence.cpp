@@ -5,8 +5,9 @@
 namespace clout {
 namespace {
 
-constexpr Index kTestBlock = 32;     // right-hand sides that are solved and scored together
-constexpr Index kExampleRows = 4096;  // training rows scored per call
+constexpr Index kExampleRows = 4096;  // training rows scored per call, for one number a pair
+
+Index rows_per_tile(Index width) { return std::max<Index>(1, kExampleRows / width); }
 
 /// λ sᵀθ over the regularised blocks: what the training gradient's regulariser adds to every score of one test point.
 double regularizer_term(const ParameterRanges& ranges, double l2, const double* s, const std::vector<double>& theta) {
@@ -17,6 +18,32 @@ double regularizer_term(const ParameterRanges& ranges, double l2, const double* 
 }
 
 }  // namespace
+
+GroupMembers::GroupMembers(const std::vector<std::vector<Index>>& groups, Index examples)
+    : groups_(static_cast<Index>(groups.size())) {
+  for (std::size_t g = 0; g < groups.size(); ++g)
+    for (const Index example : groups[g]) {
+      require(example >= 0 && example < examples, "set of examples: index " + std::to_string(example) +
+                                                      " is out of range; expected 0 to " +
+                                                      std::to_string(examples - 1));
+      members_.push_back({example, static_cast<Index>(g)});
+    }
+  const auto before = [](const Member& a, const Member& b) {
+    return a.example != b.example ? a.example < b.example : a.group < b.group;
+  };
+  std::sort(members_.begin(), members_.end(), before);
+  const auto twice = std::adjacent_find(members_.begin(), members_.end(),
+                                        [&](const Member& a, const Member& b) { return !before(a, b); });
+  if (twice != members_.end())
+    throw InvalidInput("set of examples: index " + std::to_string(twice->example) +
+                       " stands twice in one set; expected each once");
+}
+
+std::span<const GroupMembers::Member> GroupMembers::among(Index first, Index count) const {
+  const auto begin = std::ranges::lower_bound(members_, first, {}, &Member::example);
+  const auto end = std::ranges::lower_bound(members_, first + count, {}, &Member::example);
+  return {begin, end};
+}
 
 template <class T>
 Influence<T>::Influence(Objective<T>& train, Objective<double>& test, Solver& solver, std::vector<double> theta)
@@ -44,67 +71,132 @@ typename Influence<T>::Scores Influence<T>::inverse_products(std::span<const Ind
 }
 
 template <class T>
-typename Influence<T>::Scores Influence<T>::scores(std::span<const Index> test_rows, const Progress& progress) {
-  const Index m = static_cast<Index>(test_rows.size()), n = train_.examples(), p = train_.parameters();
-  Device& device = train_.device();
+typename Influence<T>::Scaled Influence<T>::scale(const Scores& products) const {
+  const Index p = train_.parameters(), tests = static_cast<Index>(products.norms.size());
+  require(tests > 0 && tests <= kTestBlock, "influence: " + std::to_string(tests) +
+                                                " tests are to be scored together; expected 1 to " +
+                                                std::to_string(kTestBlock));
   const ParameterRanges regularized = regularized_ranges(train_.layout());
-  Scores result;
-  result.values.resize(static_cast<std::size_t>(m * n));
-  Buffer<T> s_device(device, kTestBlock * p), tangents(device, kExampleRows * kTestBlock);
-  std::vector<T> s_rounded, tile;
-  for (Index first = 0; first < std::max<Index>(m, 1); first += kTestBlock) {
-    const Index count = std::min(kTestBlock, m - first);
-    const Scores s = inverse_products(test_rows.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)));
-    result.report.append(s.report);
-    result.norms.insert(result.norms.end(), s.norms.begin(), s.norms.end());
-    s_rounded.resize(s.values.size());
-    std::vector<double> offsets, units;
-    for (Index t = 0; t < count; ++t) {
-      // In units of its own, so that single precision neither underflows nor overflows.
-      const std::span<const double> row(s.values.data() + t * p, static_cast<std::size_t>(p));
-      units.push_back(binary_unit(row));
-      for (std::size_t i = 0; i < row.size(); ++i)
-        s_rounded[static_cast<std::size_t>(t * p) + i] = static_cast<T>(row[i] / units.back());
-    }
-    s_device.upload(std::span<const T>(s_rounded));
-    for (Index t = 0; t < count; ++t)
-      offsets.push_back(regularizer_term(regularized, train_.l2(), s.values.data() + t * p, theta_));
-    for (Index row = 0; row < n; row += kExampleRows) {
-      const Index rows = std::min(kExampleRows, n - row);
-      train_.loss_tangents(s_device.view(count, p), row, tangents.view(rows, count));
-      tile.resize(static_cast<std::size_t>(rows * count));
-      tangents.download(tile);
-      for (Index t = 0; t < count; ++t) {
-        const double offset = offsets[static_cast<std::size_t>(t)], unit = units[static_cast<std::size_t>(t)];
-        double* out = result.values.data() + (first + t) * n + row;
-        for (Index i = 0; i < rows; ++i)
-          out[i] = train_.example_weight(row + i) / train_.total_weight() *
-                   (unit * static_cast<double>(tile[static_cast<std::size_t>(i * count + t)]) + offset);
-      }
-    }
-    if (progress) progress("influence", static_cast<double>(first + count), static_cast<double>(m));
+  Scaled scaled;
+  std::vector<T> rounded;
+  for (Index t = 0; t < tests; ++t) {
+    const std::span<const double> row(products.values.data() + t * p, static_cast<std::size_t>(p));
+    scaled.units.push_back(binary_unit(row));
+    scaled.offsets.push_back(regularizer_term(regularized, train_.l2(), row.data(), theta_));
+    for (const double value : row) rounded.push_back(static_cast<T>(value / scaled.units.back()));
   }
-  return result;
+  scaled.products = Buffer<T>(train_.device(), std::span<const T>(rounded));
+  return scaled;
 }
 
-SelfInfluence self_influence(Objective<double>& train, Solver& solver, std::span<const Index> rows,
-                             const Progress& progress) {
-  const Index m = static_cast<Index>(rows.size()), p = train.parameters();
-  Device& device = train.device();
-  Buffer<double> gradients(device, kTestBlock * p), products(device, kTestBlock * p), dots(device, kTestBlock);
-  SelfInfluence result;
-  std::vector<double> host(static_cast<std::size_t>(kTestBlock));
-  for (Index first = 0; first < m; first += kTestBlock) {
-    const Index count = std::min(kTestBlock, m - first);
-    const auto block = rows.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
-    train.example_gradients(block, gradients.view(count, p));
-    result.report.append(solver.solve(gradients.view(count, p), products.view(count, p)));
-    device.kernels<double>().vector_dots(device, {gradients.view(count, p), products.view(count, p), dots.data()});
-    dots.download(std::span<double>(host).first(static_cast<std::size_t>(count)));
-    for (Index j = 0; j < count; ++j)
-      result.values.push_back(train.example_weight(block[static_cast<std::size_t>(j)]) / train.total_weight() *
-                              host[static_cast<std::size_t>(j)]);
-    if (progress) progress("self-influence", static_cast<double>(first + count), static_cast<double>(m));
+template <class T>
+void Influence<T>::removal_tiles(const Scores& products, const Receiver& receive) {
+  const Index n = train_.examples(), p = train_.parameters(), tests = static_cast<Index>(products.norms.size());
+  const Index classes = train_.classes();
+  Scaled scaled = scale(products);
+  const MatrixView<const T> s = scaled.products.view(tests, p);
+  Buffer<T> tangents(train_.device(), std::min(n, kExampleRows) * tests);
+  std::vector<T> tile;
+  std::vector<double> scores;
+  for (Index first = 0; first < n; first += kExampleRows) {
+    const Index count = std::min(kExampleRows, n - first);
+    const MatrixView<T> out = tangents.view(count, tests);
+    if (shifts_.is_empty()) train_.loss_tangents(s, first, out);
+    else train_.shifted_tangents(s, shifts_.view(n, classes).rows_from(first, count), first, out);
+    tile.resize(static_cast<std::size_t>(count * tests));
+    tangents.download(tile);
+    scores.resize(tile.size());
+    for (Index i = 0; i < count; ++i) {
+      const double weight = train_.example_weight(first + i) / train_.total_weight();
+      for (Index t = 0; t < tests; ++t)
+        scores[static_cast<std::size_t>(t * count + i)] =
+            weight * (scaled.units[static_cast<std::size_t>(t)] *
+                          static_cast<double>(tile[static_cast<std::size_t>(i * tests + t)]) +
+                      scaled.offsets[static_cast<std::size_t>(t)]);
+    }
+    receive({tests, first, count, 1, scores});
+  }
+}
+
+template <class T>
+void Influence<T>::relabel_tiles(const Scores& products, std::span<const std::int32_t> labels,
+                                 const Receiver& receive) {
+  const Index n = train_.examples(), p = train_.parameters(), tests = static_cast<Index>(products.norms.size());
+  const Index classes = train_.classes(), rows = rows_per_tile(classes);
+  require(classes > 0, "influence of labels: this model's examples have none");
+  require(static_cast<Index>(labels.size()) == n,
+          "influence of labels: " + std::to_string(labels.size()) + " labels; expected " + std::to_string(n));
+  Scaled scaled = scale(products);
+  Buffer<T> tangents(train_.device(), std::min(n, rows) * tests * classes);
+  std::vector<T> tile;
+  std::vector<double> changes;
+  for (Index first = 0; first < n; first += rows) {
+    const Index count = std::min(rows, n - first);
+    train_.label_tangents(scaled.products.view(tests, p), first, tangents.view(count, classes * tests));
+    tile.resize(static_cast<std::size_t>(count * tests * classes));
+    tangents.download(tile);
+    changes.resize(tile.size());
+    for (Index i = 0; i < count; ++i) {
+      const double weight = train_.example_weight(first + i) / train_.total_weight();
+      const T* by_label = tile.data() + i * classes * tests;
+      const T* own = by_label + labels[static_cast<std::size_t>(first + i)] * tests;
+      for (Index t = 0; t < tests; ++t)
+        for (Index c = 0; c < classes; ++c)
+          changes[static_cast<std::size_t>((t * count + i) * classes + c)] =
+              weight * scaled.units[static_cast<std::size_t>(t)] *
+              (static_cast<double>(own[t]) - static_cast<double>(by_label[c * tests + t]));
+    }
+    receive({tests, first, count, classes, changes});
+  }
+}
+
+template <class T>
+std::vector<double> Influence<T>::group_scores(const Scores& products, const GroupMembers& groups) {
+  const std::size_t all = static_cast<std::size_t>(groups.groups());
+  std::vector<double> sums(products.norms.size() * all);
+  removal_tiles(products, [&](const Tile& tile) {
+    for (const auto& [example, group] : groups.among(tile.first, tile.count))
+      for (Index t = 0; t < tile.tests; ++t)
+        sums[static_cast<std::size_t>(t) * all + static_cast<std::size_t>(group)] +=
+            tile.values[static_cast<std::size_t>(t * tile.count + example - tile.first)];
+  });
+  return sums;
+}
+
+template <class T>
+void Influence<T>::use_newton_shifts(std::span<const double> shifts) {
+  require(static_cast<Index>(shifts.size()) == train_.examples() * train_.classes(),
+          "influence: " + std::to_string(shifts.size()) + " shifts; expected " + std::to_string(train_.examples()) +
+              " examples' times " + std::to_string(train_.classes()));
+  const std::vector<T> rounded(shifts.begin(), shifts.end());
+  shifts_ = Buffer<T>(train_.device(), std::span<const T>(rounded));
+}
+
+template <class T>
+std::size_t Influence<T>::plan(const Objective<T>& train, const Objective<double>& test, Index width) {
+  const Index p = train.parameters(), rows = std::min(train.examples(), rows_per_tile(width));
+  const std::size_t solving = static_cast<std::size_t>(2 * kTestBlock * p) * sizeof(double) + test.working_memory(1);
+  const std::size_t scoring = static_cast<std::size_t>(kTestBlock * (p + 2 * rows * width)) * sizeof(T);
+  return solving + scoring + train.working_memory(kTestBlock);
+}
+
+template <class T>
+typename Influence<T>::Scores Influence<T>::scores(std::span<const Index> test_rows, const Progress& progress) {
+  const std::size_t m = test_rows.size(), n = static_cast<std::size_t>(train_.examples());
+  require(m > 0, "influence: there are no test examples; expected at least one");
+  Scores result;
+  result.values.resize(m * n);
+  for (std::size_t first = 0; first < m; first += kTestBlock) {
+    const std::size_t count = std::min<std::size_t>(kTestBlock, m - first);
+    const Scores products = inverse_products(test_rows.subspan(first, count));
+    result.report.append(products.report);
+    result.norms.insert(result.norms.end(), products.norms.begin(), products.norms.end());
+    removal_tiles(products, [&](const Tile& tile) {
+      for (std::size_t t = 0; t < count; ++t)
+        std::copy_n(tile.values.data() + static_cast<Index>(t) * tile.count, tile.count,
+                    result.values.data() + (first + t) * n + static_cast<std::size_t>(tile.first));
+    });
+    if (progress) progress("influence", static_cast<double>(first + count), static_cast<double>(m));
   }
   return result;
 }

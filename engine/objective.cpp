@@ -38,6 +38,28 @@ void Objective<T>::explicit_hessian(double damping, MatrixView<T> out) {
 }
 
 template <class T>
+std::size_t Objective<T>::hessian_memory() const {
+  return static_cast<std::size_t>(kUnitBlock * this->parameters()) * sizeof(T) + working_memory(kUnitBlock);
+}
+
+template <class T>
+void Objective<T>::label_tangents(MatrixView<const T>, Index, MatrixView<T>) {
+  ensure(false, "this objective has no labels to exchange");
+}
+template <class T>
+std::vector<double> Objective<T>::gradient_forms(MatrixView<const T>, Index, Index) {
+  throw InternalError("this objective has no leverages");
+}
+template <class T>
+std::vector<double> Objective<T>::newton_shifts(MatrixView<const T>, MatrixView<const T>, double, Index, Index) {
+  throw InternalError("this objective has no leverages");
+}
+template <class T>
+void Objective<T>::shifted_tangents(MatrixView<const T>, MatrixView<const T>, Index, MatrixView<T>) {
+  ensure(false, "this objective has no leverages");
+}
+
+template <class T>
 void Objective<T>::batch_gradients(MatrixView<const T>, const Index*, Index, const Exclusions&, MatrixView<T>) {
   ensure(false, "this objective has no gradients of minibatches");
 }

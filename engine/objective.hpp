@@ -68,6 +68,42 @@ class Objective : public Retrainable<T> {
     return {};
   }
 
+  /// Takes out of the rows of [k][p], host memory, what every gradient is orthogonal to because of those symmetries.
+  virtual void project_out_symmetries(std::span<double> vectors) const { static_cast<void>(vectors); }
+
+  // Other labels.
+
+  /// K where an example's label is one of K; 0, the default, where the function below is not there.
+  virtual Index classes() const { return 0; }
+  /// vⱼ·∇ℓ(xᵢ, c): the loss tangents had example i the label c, for every c. out is [count][K·k], label after label.
+  virtual void label_tangents(MatrixView<const T> vectors, Index first, MatrixView<T> out);
+
+  // Single examples with their own curvature.
+
+  /// Whether the logits are linear in the parameters, ∇ℓᵢ = Uᵢδᵢ and ∇²ℓᵢ = UᵢSᵢUᵢᵀ with few columns in Uᵢ, and the
+  /// three functions below are there.
+  virtual bool has_leverages() const { return false; }
+  /// ∇ℓᵢᵀ A ∇ℓᵢ with a symmetric matrix A, [p][p], for examples first … first + count − 1: [count].
+  virtual std::vector<double> gradient_forms(MatrixView<const T> matrix, Index first, Index count);
+  /// What a Newton step without example i adds to δᵢ, with `inverse` A = (H′)⁻¹, [p][p], H′ the Hessian to which all
+  /// but example i's ∇²ℓᵢ is done, and `along` A·r, [1][p]: qᵢ with (H′ − ε∇²ℓᵢ)⁻¹(∇ℓᵢ + r) = A(Uᵢ(δᵢ + qᵢ) + r). For
+  /// examples first … first + count − 1: [count][K]. Throws NotCertified where H′ − ε∇²ℓᵢ is singular to rounding.
+  virtual std::vector<double> newton_shifts(MatrixView<const T> inverse, MatrixView<const T> along, double epsilon,
+                                            Index first, Index count);
+  /// vⱼ·Uᵢ(δᵢ + qᵢ), with the shifts q of examples first …: [count][K]. out is [count][k].
+  virtual void shifted_tangents(MatrixView<const T> vectors, MatrixView<const T> shifts, Index first,
+                                MatrixView<T> out);
+
+  // Plans of memory: bytes, at most.
+
+  /// Of a call with k vectors, beside what is passed in.
+  virtual std::size_t working_memory(Index vectors) const {
+    static_cast<void>(vectors);
+    return 0;
+  }
+  /// Of explicit_hessian, beside its p² numbers.
+  virtual std::size_t hessian_memory() const;
+
   // Loops that a device runs without the host (kernels/recording.hpp).
 
   /// Whether hessian_product and batch_gradients can be recorded: from the second call of the same sizes on, and

@@ -12,13 +12,14 @@ template <class T>
 struct KernelTable {
   const char* name = "";
 
-  // Linear layer and softmax (linear, softmax).
+  // Linear layer and softmax (linear, softmax, leverage).
   void (*linear_forward)(Device&, const LinearForward<T>&) = nullptr;
   void (*softmax_cross_entropy)(Device&, const SoftmaxCrossEntropy<T>&) = nullptr;
   void (*softmax_tangent)(Device&, const SoftmaxTangent<T>&) = nullptr;
   void (*softmax_loss_tangent)(Device&, const SoftmaxLossTangent<T>&) = nullptr;
   void (*example_gradients)(Device&, const ExampleGradients<T>&) = nullptr;
   void (*linear_input_gradient)(Device&, const LinearInputGradient<T>&) = nullptr;
+  void (*linear_leverages)(Device&, const LinearLeverages<T>&) = nullptr;
 
   // The fused pass over X and the explicit Hessian (linear_sweep, softmax_hessian). The `_scratch` entries read sizes
   // only: pointers in the operation may still be null.

@@ -150,6 +150,16 @@ struct SoftmaxHessian {
   std::span<std::byte> scratch;
 };
 
+/// M_i[c][c′] = (e_c ⊗ x′ᵢ)ᵀ A (e_c′ ⊗ x′ᵢ), x′ᵢ = (xᵢ, 1): what a symmetric matrix A on parameters is on the logits of
+/// example i. With A = H⁻¹, Mᵢ is the example's leverage.  K(K+1) n d² flops.
+template <class T>
+struct LinearLeverages {
+  FeatureView<T> features;  // [n][d]
+  LinearShape shape;
+  MatrixView<const T> matrix;  // [p][p], symmetric
+  MatrixView<T> out;           // [n][K·K], both triangles
+};
+
 /// y ← y + l2 · x where the regulariser acts, y ← y + damping · x on all parameters.
 template <class T>
 struct AddRegularizer {

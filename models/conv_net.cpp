@@ -159,6 +159,45 @@ void ConvNet<T>::loss_tangents(MatrixView<const T> vectors, Index first, MatrixV
 }
 
 template <class T>
+void ConvNet<T>::label_tangents(MatrixView<const T> vectors, Index first, MatrixView<T> out) {
+  const Index k = vectors.rows;
+  expect_vectors("vectors of label tangents", vectors, parameters());
+  expect_shape("label tangents", out.rows, out.columns, out.rows, shape_.classes * k);
+  Buffer<std::int32_t> labels(device(), out.rows);
+  for (Index c = 0; c < shape_.classes; ++c) {
+    labels.upload(std::vector<std::int32_t>(static_cast<std::size_t>(out.rows), static_cast<std::int32_t>(c)));
+    NetworkBatch<T> relabelled = batch(first, out.rows);
+    relabelled.labels = labels.data();
+    run(kernels().network_loss_tangents, kernels().network_loss_tangents_scratch,
+        NetworkLossTangents<T>{shape_,
+                               relabelled,
+                               theta_.view(1, parameters()),
+                               vectors,
+                               MatrixView<T>(out.data + c * k, out.rows, k, out.stride),
+                               {}});
+  }
+}
+
+template <class T>
+std::size_t ConvNet<T>::working_memory(Index vectors) const {
+  const KernelTable<T>& kernels = device().template kernels<T>();
+  const MatrixView<const T> views(nullptr, vectors, parameters());
+  const NetworkBatch<T> all = batch(0, examples());
+  return std::max(
+      {kernels.network_hessian_product_scratch(device(), {shape_, curvature_, all, {}, views, scale(), {}, {}}),
+       kernels.network_loss_tangents_scratch(device(), {shape_, all, {}, views, {}, {}}),
+       kernels.network_example_gradients_scratch(device(), {shape_, all, {}, {}, {}}),
+       kernels.network_gradient_scratch(device(), {shape_, all, views.rows_from(0, 1), {}, scale(), {}, {}})});
+}
+
+template <class T>
+std::size_t ConvNet<T>::hessian_memory() const {
+  if (curvature_ == Curvature::gauss_newton) return Objective<T>::hessian_memory();
+  return device().template kernels<T>().network_hessian_scratch(
+      device(), NetworkHessian<T>{shape_, batch(0, examples()), theta_.view(1, parameters()), scale(), {}, {}});
+}
+
+template <class T>
 void ConvNet<T>::example_gradients(std::span<const Index> rows, MatrixView<T> out) {
   const Index m = static_cast<Index>(rows.size());
   expect_shape("example gradients", out.rows, out.columns, m, parameters());

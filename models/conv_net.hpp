@@ -50,6 +50,11 @@ class ConvNet : public Objective<T> {
   std::size_t product_scratch(Index k) const override { return scratch_.missing(product_bytes(k)); }
   void reserve_products(Index k) override { scratch_.take(device(), product_bytes(k)); }
 
+  Index classes() const override { return shape_.classes; }
+  void label_tangents(MatrixView<const T> vectors, Index first, MatrixView<T> out) override;
+  std::size_t working_memory(Index vectors) const override;
+  std::size_t hessian_memory() const override;
+
   bool has_batches() const override { return true; }
   void batch_gradients(MatrixView<const T> parameters, const Index* rows, Index count, const Exclusions& exclusions,
                        MatrixView<T> out) override;

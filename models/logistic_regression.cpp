@@ -111,19 +111,27 @@ void LogisticRegression<T>::hessian_product(MatrixView<const T> vectors, double 
 }
 
 template <class T>
+void LogisticRegression<T>::for_logit_tangents(MatrixView<const T> vectors, Index first, Index count,
+                                               const std::function<void(Index, MatrixView<T>)>& body) {
+  const Index width = vectors.rows * shape_.classes;
+  T* memory = block_of_rows(count, width);
+  for (Index row = 0; row < count; row += kRowBlock) {
+    const MatrixView<T> tangents(memory, std::min(kRowBlock, count - row), width);
+    kernels().linear_forward(device(), {data_.view().rows_from(first + row, tangents.rows), shape_, vectors, tangents});
+    body(row, tangents);
+  }
+}
+
+template <class T>
 void LogisticRegression<T>::loss_tangents(MatrixView<const T> vectors, Index first, MatrixView<T> out) {
   expect_vectors("vectors of a loss tangent", vectors, parameters());
   expect_shape("loss tangents", out.rows, out.columns, out.rows, vectors.rows);
-  const Index width = vectors.rows * shape_.classes;
-  T* memory = block_of_rows(out.rows, width);
   const MatrixView<T> probabilities = probabilities_.view(examples(), shape_.classes);
-  for (Index row = 0; row < out.rows; row += kRowBlock) {
-    const Index count = std::min(kRowBlock, out.rows - row);
-    const MatrixView<T> tangents(memory, count, width);
-    kernels().linear_forward(device(), {data_.view().rows_from(first + row, count), shape_, vectors, tangents});
-    kernels().softmax_loss_tangent(device(), {probabilities.rows_from(first + row, count),
-                                              data_.labels() + first + row, tangents, out.rows_from(row, count)});
-  }
+  for_logit_tangents(vectors, first, out.rows, [&](Index row, MatrixView<T> tangents) {
+    kernels().softmax_loss_tangent(
+        device(), {probabilities.rows_from(first + row, tangents.rows), data_.labels() + first + row, tangents,
+                   out.rows_from(row, tangents.rows)});
+  });
 }
 
 template <class T>
@@ -202,14 +210,55 @@ void LogisticRegression<T>::explicit_hessian(double damping, MatrixView<T> out) 
 }
 
 template <class T>
-void LogisticRegression<T>::fix_symmetries(MatrixView<T> matrix) {
+std::size_t LogisticRegression<T>::hessian_memory() const {
+  SoftmaxHessian<T> op{.features = data_.view(),
+                       .shape = shape_,
+                       .probabilities = {},
+                       .example_weights = data_.weights(),
+                       .scale = 1,
+                       .out = {},
+                       .scratch = {}};
+  return device().template kernels<T>().softmax_hessian_scratch(device(), op);
+}
+
+template <class T>
+std::size_t LogisticRegression<T>::working_memory(Index vectors) const {
+  const std::size_t sweep = product_bytes(vectors);
+  // A block of rows' tangents, and what the product takes for them: V in panels, a block of X for each thread.
+  const Index width = vectors * shape_.classes, rows = std::min(kRowBlock, examples());
+  const Index panels = (width + 64) * (shape_.features + 64), blocks = 128 * (shape_.features + width + 128);
+  const Index forward = rows * width + panels + blocks * device().info().threads;
+  return std::max(sweep, static_cast<std::size_t>(forward) * sizeof(T));
+}
+
+template <class T>
+void LogisticRegression<T>::for_symmetries(const std::function<void(Index, Index)>& body) const {
   // R does not change when all classes' biases move together or, without a regulariser, the weights of one feature in
-  // all classes. To each such direction u, with ones in the K places (c, feature), adds (τ/K) u uᵀ, τ the mean curvature
-  // of those places: in units of the feature's own.
-  const Index classes = shape_.classes, d = shape_.features;
+  // all classes.
+  if (shape_.bias) body(shape_.weights(), 1);
+  for (Index feature = 0; l2_ == 0 && feature < shape_.features; ++feature) body(feature, shape_.features);
+}
+
+template <class T>
+void LogisticRegression<T>::project_out_symmetries(std::span<double> vectors) const {
+  const Index classes = shape_.classes, p = parameters();
+  for (Index row = 0; row < static_cast<Index>(vectors.size()); row += p)
+    for_symmetries([&](Index first, Index step) {
+      double mean = 0;
+      for (Index c = 0; c < classes; ++c) mean += vectors[static_cast<std::size_t>(row + first + c * step)];
+      mean /= static_cast<double>(classes);
+      for (Index c = 0; c < classes; ++c) vectors[static_cast<std::size_t>(row + first + c * step)] -= mean;
+    });
+}
+
+template <class T>
+void LogisticRegression<T>::fix_symmetries(MatrixView<T> matrix) {
+  // To each direction u of no curvature, with ones in K places, adds (τ/K) u uᵀ, τ the mean curvature of those places:
+  // in units of the feature's own.
+  const Index classes = shape_.classes;
   ParameterRanges one;
   one.add(0, 1);
-  const auto fix = [&](Index first, Index step) {  // class c's place is first + c·step
+  for_symmetries([&](Index first, Index step) {  // class c's place is first + c·step
     double trace = 0;
     for (Index c = 0; c < classes; ++c) {
       T value = 0;
@@ -221,9 +270,7 @@ void LogisticRegression<T>::fix_symmetries(MatrixView<T> matrix) {
       for (Index b = 0; b < classes; ++b)
         kernels().add_diagonal(
             device(), {one, each, 0.0, MatrixView<T>(&matrix(first + a * step, first + b * step), 1, 1, matrix.stride)});
-  };
-  if (shape_.bias) fix(shape_.weights(), 1);
-  for (Index feature = 0; l2_ == 0 && feature < d; ++feature) fix(feature, d);
+  });
 }
 
 template <class T>

@@ -4,6 +4,7 @@
 #include <clout/engine/objective.hpp>
 #include <clout/kernels/recording.hpp>
 #include <clout/models/dataset.hpp>
+#include <functional>
 
 namespace clout {
 
@@ -37,6 +38,7 @@ class LogisticRegression : public Objective<T> {
   void losses_at(MatrixView<const T> parameters, MatrixView<T> out) override;
   void explicit_hessian(double damping, MatrixView<T> out) override;
   void fix_symmetries(MatrixView<T> matrix) override;
+  void project_out_symmetries(std::span<double> vectors) const override;
   /// Separable classes.
   std::string obstacle_along(MatrixView<const T> direction) override;
   /// With a bias, a class without any weight: its bias goes to minus infinity.
@@ -45,6 +47,18 @@ class LogisticRegression : public Objective<T> {
   bool can_record() const override { return true; }
   std::size_t product_scratch(Index k) const override { return scratch_.missing(product_bytes(k)); }
   void reserve_products(Index k) override { scratch_.take(device(), product_bytes(k)); }
+
+  // Leverages (logistic_leverage.cpp): Uᵢ = I ⊗ (xᵢ, 1), Sᵢ = diag pᵢ − pᵢpᵢᵀ.
+  Index classes() const override { return shape_.classes; }
+  void label_tangents(MatrixView<const T> vectors, Index first, MatrixView<T> out) override;
+  bool has_leverages() const override { return true; }
+  std::vector<double> gradient_forms(MatrixView<const T> matrix, Index first, Index count) override;
+  std::vector<double> newton_shifts(MatrixView<const T> inverse, MatrixView<const T> along, double epsilon, Index first,
+                                    Index count) override;
+  void shifted_tangents(MatrixView<const T> vectors, MatrixView<const T> shifts, Index first,
+                        MatrixView<T> out) override;
+  std::size_t working_memory(Index vectors) const override;
+  std::size_t hessian_memory() const override;
 
   bool can_remove() const override { return true; }
   void removal_constants(const Removals& removals, MatrixView<T> out) override;
@@ -65,6 +79,11 @@ class LogisticRegression : public Objective<T> {
   std::size_t product_bytes(Index k) const;
   /// Scratch for as many of `rows` rows as go at once, with `width` numbers each.
   T* block_of_rows(Index rows, Index width);
+  /// R{a} of `out.rows` examples from `first` on, [count][k·K], in scratch, by blocks of rows: body(first row, R{a}).
+  void for_logit_tangents(MatrixView<const T> vectors, Index first, Index count,
+                          const std::function<void(Index, MatrixView<T>)>& body);
+  /// body(first place, step) for every direction of symmetry that has no curvature: ones at first + c·step.
+  void for_symmetries(const std::function<void(Index, Index)>& body) const;
 
   Dataset<T> data_;
   LinearShape shape_;

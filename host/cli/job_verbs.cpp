@@ -1,15 +1,12 @@
-// train, influence: jobs that end in a folder of results.
+// train, and the options of the jobs that end in a folder of results.
 
-#include <algorithm>
-#include <clout/engine/influence.hpp>
 #include <clout/engine/training.hpp>
+#include <clout/host/cli/influence.hpp>
 #include <clout/host/cli/output.hpp>
 #include <clout/host/cli/problem.hpp>
 #include <clout/host/cli/retrain.hpp>
-#include <clout/host/cli/solvers.hpp>
 #include <clout/host/cli/train_network.hpp>
 #include <clout/host/cli/verbs.hpp>
-#include <numeric>
 
 namespace clout::cli {
 namespace {
@@ -63,84 +60,24 @@ void run_train(const Invocation& call) {
   print_facts(call.options, facts);
 }
 
-/// The most helpful and most harmful training points of every test point.
-std::string top_csv(const std::vector<double>& scores, std::span<const Index> tests, Index n, Index top,
-                    const std::vector<std::int32_t>& labels) {
-  std::string text = "test_index,kind,rank,train_index,label,loss_change_if_removed\n";
-  std::vector<Index> order(static_cast<std::size_t>(n));
-  const auto keep = static_cast<std::ptrdiff_t>(std::min(top, n));
-  for (std::size_t t = 0; t < tests.size(); ++t) {
-    const double* score = scores.data() + static_cast<Index>(t) * n;
-    for (const bool helpful : {true, false}) {
-      std::iota(order.begin(), order.end(), Index{0});
-      std::partial_sort(order.begin(), order.begin() + keep, order.end(), [&](Index a, Index b) {
-        if (score[a] != score[b]) return helpful ? score[a] > score[b] : score[a] < score[b];
-        return a < b;
-      });
-      for (std::ptrdiff_t rank = 0; rank < keep; ++rank) {
-        const Index i = order[static_cast<std::size_t>(rank)];
-        if (helpful ? score[i] <= 0 : score[i] >= 0) break;
-        text += std::to_string(tests[t]) + (helpful ? ",helpful," : ",harmful,") + std::to_string(rank + 1) + "," +
-                std::to_string(i) + "," + std::to_string(labels[static_cast<std::size_t>(i)]) + "," +
-                number_text(score[i], 17) + "\n";
-      }
-    }
-  }
-  return text;
-}
-
-template <class T>
-void run_self_influence(const Invocation& call, Problem& problem, const OutputFolder& folder) {
-  const std::unique_ptr<Solver> solver = make_solver<T>(problem);
-  std::vector<Index> rows(static_cast<std::size_t>(problem.data().examples()));
-  std::iota(rows.begin(), rows.end(), Index{0});
-  const SelfInfluence result = self_influence(problem.objective<double>(), *solver, rows, problem.progress());
-  settle(call.options, result.report);
-  const double norm = start_gradient_norm(problem);
-  io::ResultFiles results;
-  write_values<T>(results, folder / "self_influence.npy", {problem.data().examples()}, result.values);
-  results.add(folder / "report.json", to_json(result.report).dump(2) + "\n");
-  problem.manifest().write(results, folder / "manifest.json");
-  results.commit();
-  print_facts(call.options, Facts{{"examples", problem.data().examples()},
-                                  {"gradient_norm", norm},
-                                  {"solver", result.report.solver},
-                                  {"max_relative_residual", result.report.max_relative_residual()},
-                                  {"seconds", result.report.seconds},
-                                  {"written", folder.path().string()}});
-}
-
-template <class T>
-void run_influence(const Invocation& call) {
-  const OutputFolder folder(call.options,
-                            {"scores.npy", "top.csv", "self_influence.npy", "report.json", "manifest.json"});
-  Problem problem(call.options, call.command_line);
-  if (call.options.self) return run_self_influence<T>(call, problem, folder);
-
-  Problem::Tests tests = problem.load_tests();
-  const std::unique_ptr<Solver> solver = make_solver<T>(problem);
-  Influence<T> influence(problem.objective<T>(), *tests.objective, *solver, problem.theta());
-  std::vector<Index> all(tests.rows.size());
-  std::iota(all.begin(), all.end(), Index{0});
-  const auto result = influence.scores(all, problem.progress());
-  settle(call.options, result.report);
-  const double norm = start_gradient_norm(problem);
-
-  const Index n = problem.data().examples(), m = static_cast<Index>(tests.rows.size());
-  io::ResultFiles results;
-  write_values<T>(results, folder / "scores.npy", {m, n}, result.values);
-  results.add(folder / "top.csv",
-              top_csv(result.values, tests.rows, n, call.options.top, problem.data().host_labels()));
-  results.add(folder / "report.json", to_json(result.report).dump(2) + "\n");
-  problem.manifest().write(results, folder / "manifest.json");
-  results.commit();
-  print_facts(call.options, Facts{{"test_examples", m},
-                                  {"training_examples", n},
-                                  {"gradient_norm", norm},
-                                  {"solver", result.report.solver},
-                                  {"max_relative_residual", result.report.max_relative_residual()},
-                                  {"seconds", result.report.seconds},
-                                  {"written", folder.path().string()}});
+/// What `influence` scores, and how.
+void add_candidates(CLI::App& influence, Options& o) {
+  CLI::Option* self =
+      influence.add_flag("--self", o.self, "self-influence of every training point instead: self_influence.npy");
+  CLI::Option* groups = influence.add_option(
+      "--groups", o.groups, "sets of training rows instead of single ones: .json, lists of indices; group_scores.npy");
+  CLI::Option* flips = influence.add_flag(
+      "--flips", o.flips, "every training point's label made each of the others instead: relabel_scores.npy");
+  CLI::Option* second =
+      influence.add_flag("--second-order", o.second_order,
+                         "removals by a Newton step with the Hessian that is left, not that of all the data");
+  CLI::Option* top = influence.add_option("--top", o.top, "points of each kind in top.csv");
+  top->check(whole(1))->capture_default_str();
+  CLI::Option* resume = influence.add_flag("--resume", o.resume, "go on with the unfinished work in --out");
+  influence.add_flag("--plan", o.plan, "say how much memory and disk the run will take, and stop");
+  for (const char* of_tests : {"--test-x", "--test-y", "--test-index"}) self->excludes(of_tests);
+  for (CLI::Option* of_pairs : {groups, flips, second, top, resume}) self->excludes(of_pairs);
+  flips->excludes(groups)->excludes(second);
 }
 
 }  // namespace
@@ -165,7 +102,8 @@ void add_job_verbs(CLI::App& app, Options& o, Run& chosen) {
   add_out(training, o, "the folder to write into");
 
   CLI::App& influence = add_verb(
-      app, "influence", "predicted change of each test loss when a training point is removed: scores.npy and top.csv",
+      app, "influence",
+      "predicted change of each test loss when training points are removed (scores.npy) or relabelled, and top.csv",
       "clout influence" + model + " --params fit/params.npy --test-x tx.npy --test-y ty.npy --out scores",
       in_precision([]<class T>(const Invocation& call) { run_influence<T>(call); }), chosen);
   add_common(influence, o);
@@ -173,11 +111,7 @@ void add_job_verbs(CLI::App& app, Options& o, Run& chosen) {
   add_data(influence, o, true);
   add_tests(influence, o);
   add_solver(influence, o);
-  CLI::Option* self =
-      influence.add_flag("--self", o.self, "self-influence of every training point instead: self_influence.npy");
-  for (const char* of_tests : {"--test-x", "--test-y", "--test-index"}) self->excludes(of_tests);
-  CLI::Option* top = influence.add_option("--top", o.top, "points of each kind in top.csv");
-  self->excludes(top->check(whole(1))->capture_default_str());
+  add_candidates(influence, o);
   add_out(influence, o, "the folder to write into");
 
   CLI::App& retraining = add_verb(

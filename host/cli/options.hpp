@@ -33,7 +33,7 @@ struct Options {
   Index max_iterations = 10'000, top = 10;
   std::string test_x, test_y;
   std::vector<Index> test_index;
-  bool per_example = false, self = false;
+  bool per_example = false, self = false, flips = false, second_order = false, plan = false;
 
   // Training by Adam; the defaults are the paper's (figure 2, right).
   Index steps = 500'000, batch = 500, checkpoint_every = 10'000, start_step = 0, controls = 3;

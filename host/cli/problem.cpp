@@ -176,26 +176,27 @@ void Problem::set_parameters(std::vector<double> theta) {
 }
 
 template <class T>
-std::unique_ptr<Objective<T>> Problem::make_objective() const {
+std::unique_ptr<Objective<T>> Problem::objective_on(const Dataset<double>& data, double l2) const {
   const Curvature curvature = options_.curvature == "ggn" ? Curvature::gauss_newton : Curvature::hessian;
-  return model_.objective(data_->as<T>(), options_.l2, curvature);
+  std::unique_ptr<Objective<T>> objective = model_.objective(data.as<T>(), l2, curvature);
+  if (theta_.empty()) return objective;
+  const std::vector<T> rounded(theta_.begin(), theta_.end());
+  const Buffer<T> on_device(*device_, std::span<const T>(rounded));
+  objective->set_parameters(on_device.view(1, parameters()));
+  return objective;
 }
+template std::unique_ptr<Objective<float>> Problem::objective_on(const Dataset<double>&, double) const;
+template std::unique_ptr<Objective<double>> Problem::objective_on(const Dataset<double>&, double) const;
 
 template <>
 Objective<double>& Problem::objective<double>() {
-  if (!exact_) {
-    exact_ = make_objective<double>();
-    if (!theta_.empty()) set_parameters(theta_);
-  }
+  if (!exact_) exact_ = objective_on<double>(*data_, options_.l2);
   return *exact_;
 }
 
 template <>
 Objective<float>& Problem::objective<float>() {
-  if (!single_) {
-    single_ = make_objective<float>();
-    if (!theta_.empty()) set_parameters(theta_);
-  }
+  if (!single_) single_ = objective_on<float>(*data_, options_.l2);
   return *single_;
 }
 

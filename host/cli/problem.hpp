@@ -54,6 +54,10 @@ class Problem {
   template <class T>
   Objective<T>& objective();
 
+  /// The same model at θ on other data, or with another λ.
+  template <class T>
+  std::unique_ptr<Objective<T>> objective_on(const Dataset<double>& data, double l2) const;
+
   /// Rows of the test data that the options choose, as a data set of their own, with the rows' numbers.
   struct Tests {
     std::unique_ptr<Objective<double>> objective;
@@ -79,9 +83,6 @@ class Problem {
   Dataset<double> to_dataset(const Examples& examples, std::span<const Index> rows, const std::string& name);
   void add_input(const std::string& path);
   void load_parameters();
-
-  template <class T>
-  std::unique_ptr<Objective<T>> make_objective() const;
 
   Options options_;
   Model model_;

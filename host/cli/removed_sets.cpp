@@ -41,24 +41,32 @@ void check_group(const std::string& source, const std::vector<Index>& group, con
                        " examples has all the weight there is; something must stay");
 }
 
+void check_groups(const std::string& source, const Groups& groups, const Dataset<double>& data) {
+  if (groups.empty()) throw InvalidInput(source + ": is empty; expected at least one index");
+  for (const auto& group : groups) check_group(source, group, data);
+}
+
 }  // namespace
+
+Groups read_groups(const std::string& path, const Dataset<double>& data) {
+  Groups groups = groups_from_json(path);
+  check_groups(path, groups, data);
+  return groups;
+}
 
 Groups requested_groups(const Options& o, const Dataset<double>& data) {
   const Index n = data.examples();
   if (o.model == "convnet" && o.retraining == "adam") check_batch(o, n);
-  Groups groups;
-  std::string source = o.all ? "--all" : o.groups.empty() ? o.indices : o.groups;
-  if (source.empty())
+  if (!o.groups.empty()) return read_groups(o.groups, data);
+  if (!o.all && o.indices.empty())
     throw InvalidInput("retrain: nothing to leave out is named; expected --indices, --all or --groups");
+  Groups groups;
   if (o.all) {
     for (Index i = 0; i < n; ++i) groups.push_back({i});
-  } else if (!o.groups.empty()) {
-    groups = groups_from_json(o.groups);
   } else {
     for (const Index i : read_integers(o.indices, "indices")) groups.push_back({i});
   }
-  if (groups.empty()) throw InvalidInput(source + ": is empty; expected at least one index");
-  for (const auto& group : groups) check_group(source, group, data);
+  check_groups(o.all ? "--all" : o.indices, groups, data);
   return groups;
 }
 

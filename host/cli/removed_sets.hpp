@@ -14,26 +14,27 @@ using Groups = std::vector<std::vector<Index>>;
 /// The sets of rows that --indices, --all or --groups name. Throws InvalidInput where one cannot be left out of `data`.
 Groups requested_groups(const Options& options, const Dataset<double>& data);
 
+/// The sets of a file: a JSON list of lists of training indices. Throws InvalidInput, naming the file, as above.
+Groups read_groups(const std::string& path, const Dataset<double>& data);
+
 /// Predicted change of each test loss for each set, sums of the members' scores: [groups][tests]. `norms`: ‖s_t‖.
 template <class T>
 std::vector<double> predictions(Influence<T>& influence, const Groups& groups, Index tests, Index n,
                                 std::vector<double>& norms, const Options& options, const Progress& progress) {
   std::vector<double> predicted(groups.size() * static_cast<std::size_t>(tests));
-  constexpr Index kBlock = 32;
-  for (Index first = 0; first < tests; first += kBlock) {
+  const GroupMembers members(groups, n);
+  for (Index first = 0; first < tests; first += Influence<T>::kTestBlock) {
     std::vector<Index> rows;
-    for (Index t = first; t < std::min(tests, first + kBlock); ++t) rows.push_back(t);
-    const auto scores = influence.scores(rows);
-    settle(options, scores.report);
-    norms.insert(norms.end(), scores.norms.begin(), scores.norms.end());
-    for (std::size_t g = 0; g < groups.size(); ++g)
-      for (std::size_t t = 0; t < rows.size(); ++t) {
-        double sum = 0;
-        for (const Index i : groups[g])
-          sum += scores.values[t * static_cast<std::size_t>(n) + static_cast<std::size_t>(i)];
-        predicted[g * static_cast<std::size_t>(tests) + static_cast<std::size_t>(first) + t] = sum;
-      }
-    if (progress) progress("predict", static_cast<double>(first + kBlock), static_cast<double>(tests));
+    for (Index t = first; t < std::min(tests, first + Influence<T>::kTestBlock); ++t) rows.push_back(t);
+    const auto products = influence.inverse_products(rows);
+    settle(options, products.report);
+    norms.insert(norms.end(), products.norms.begin(), products.norms.end());
+    const std::vector<double> sums = influence.group_scores(products, members);
+    for (std::size_t t = 0; t < rows.size(); ++t)
+      for (std::size_t g = 0; g < groups.size(); ++g)
+        predicted[g * static_cast<std::size_t>(tests) + static_cast<std::size_t>(first) + t] =
+            sums[t * groups.size() + g];
+    if (progress) progress("predict", static_cast<double>(first + std::ssize(rows)), static_cast<double>(tests));
   }
   return predicted;
 }

@@ -4,6 +4,7 @@
 #include <clout/engine/conjugate_gradient.hpp>
 #include <clout/engine/direct_solver.hpp>
 #include <clout/host/cli/problem.hpp>
+#include <nlohmann/json.hpp>
 
 namespace clout::cli {
 
@@ -22,15 +23,34 @@ std::shared_ptr<const HessianFactor<T>> make_factor(Problem& problem, double dam
   return std::make_shared<HessianFactor<T>>(problem.objective<T>(), damping, problem.progress());
 }
 
-/// --solver, in working precision T, certified in double to --tolerance.
+/// --solver, in working precision T, certified in double to `tolerance`, for one objective in both precisions.
+template <class T>
+std::unique_ptr<Solver> make_solver(Problem& problem, Objective<T>& fast, Objective<double>& exact, double damping,
+                                    double tolerance) {
+  const Options& o = problem.options();
+  if (o.solver == "direct") {
+    require_explicit(problem.parameters());
+    return make_direct_solver<T>(std::make_shared<HessianFactor<T>>(fast, damping, problem.progress()), exact, damping,
+                                 tolerance, problem.progress());
+  }
+  return make_conjugate_gradient<T>(fast, exact, damping, tolerance, o.max_iterations, problem.progress());
+}
+
+/// The same for the problem's own objective, --damping and --tolerance.
 template <class T>
 std::unique_ptr<Solver> make_solver(Problem& problem) {
   const Options& o = problem.options();
-  if (o.solver == "direct")
-    return make_direct_solver<T>(make_factor<T>(problem, o.damping), problem.objective<double>(), o.damping,
-                                 o.tolerance, problem.progress());
-  return make_conjugate_gradient<T>(problem.objective<T>(), problem.objective<double>(), o.damping, o.tolerance,
-                                    o.max_iterations, problem.progress());
+  return make_solver<T>(problem, problem.objective<T>(), problem.objective<double>(), o.damping, o.tolerance);
+}
+
+/// Everything about the solver that changes a solution's bits: for fingerprints.
+inline nlohmann::ordered_json solver_facts(const Options& o, const DeviceInfo& device) {
+  nlohmann::ordered_json facts{{"solver", o.solver},       {"damping", o.damping},
+                               {"curvature", o.curvature}, {"tolerance", o.tolerance},
+                               {"precision", o.precision}, {"device", device.name + ", " + device.model}};
+  if (o.solver == "direct") facts["threads"] = device.threads;  // LAPACK's bits depend on them
+  else facts["max_iterations"] = o.max_iterations;
+  return facts;
 }
 
 }  // namespace clout::cli

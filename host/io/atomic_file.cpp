@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cerrno>
 #include <clout/host/io/atomic_file.hpp>
+#include <clout/host/io/resumable_file.hpp>
 #include <clout/kernels/error.hpp>
 #include <random>
 #include <system_error>
@@ -116,7 +117,9 @@ AtomicFile& ResultFiles::add(const fs::path& path) { return *files_.emplace_back
 
 void ResultFiles::commit() {
   for (const auto& file : files_) file->finish();
+  for (ResumableFile* file : large_) file->sync();
   for (const auto& file : files_) file->publish();
+  for (ResumableFile* file : large_) file->publish();
 }
 
 void write_file(const fs::path& path, std::string_view text) {

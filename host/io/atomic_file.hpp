@@ -46,6 +46,8 @@ class AtomicFile {
   std::vector<std::byte> pending_;
 };
 
+class ResumableFile;
+
 /// The result files of one run: all are written under temporary names before the first takes its place, so that a write
 /// that fails leaves no mixture of new and old. Without commit() nothing is left.
 class ResultFiles {
@@ -53,12 +55,15 @@ class ResultFiles {
   /// A file to be written to; finish() and publish() are commit()'s.
   AtomicFile& add(const std::filesystem::path& path);
   void add(const std::filesystem::path& path, std::string_view text) { add(path).write(text); }
+  /// A file that is written to elsewhere; it takes its place after all others.
+  void add(ResumableFile& file) { large_.push_back(&file); }
 
   /// In the order of add(). To be called once, last.
   void commit();
 
  private:
   std::vector<std::unique_ptr<AtomicFile>> files_;
+  std::vector<ResumableFile*> large_;
 };
 
 /// Writes a whole file of text.

@@ -21,6 +21,8 @@ template <class T>
 void example_gradients(Device&, const ExampleGradients<T>&);
 template <class T>
 void linear_input_gradient(Device&, const LinearInputGradient<T>&);
+template <class T>
+void linear_leverages(Device&, const LinearLeverages<T>&);
 
 template <class T>
 void linear_sweep(Device&, const LinearSweep<T>&);

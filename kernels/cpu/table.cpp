@@ -12,6 +12,7 @@ const KernelTable<T>& table() {
       .softmax_loss_tangent = softmax_loss_tangent<T>,
       .example_gradients = example_gradients<T>,
       .linear_input_gradient = linear_input_gradient<T>,
+      .linear_leverages = linear_leverages<T>,
       .linear_sweep = linear_sweep<T>,
       .linear_sweep_scratch = linear_sweep_scratch<T>,
       .softmax_hessian = softmax_hessian<T>,

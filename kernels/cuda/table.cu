@@ -17,6 +17,8 @@ void example_gradients(Device&, const ExampleGradients<T>&);
 template <class T>
 void linear_input_gradient(Device&, const LinearInputGradient<T>&);
 template <class T>
+void linear_leverages(Device&, const LinearLeverages<T>&);
+template <class T>
 void linear_sweep(Device&, const LinearSweep<T>&);
 template <class T>
 std::size_t linear_sweep_scratch(const Device&, const LinearSweep<T>&);
@@ -89,6 +91,7 @@ const KernelTable<T>& kernel_table() {
       .softmax_loss_tangent = softmax_loss_tangent<T>,
       .example_gradients = example_gradients<T>,
       .linear_input_gradient = linear_input_gradient<T>,
+      .linear_leverages = linear_leverages<T>,
       .linear_sweep = linear_sweep<T>,
       .linear_sweep_scratch = linear_sweep_scratch<T>,
       .softmax_hessian = softmax_hessian<T>,

@@ -1,4 +1,4 @@
-// linear_forward, example_gradients, linear_input_gradient.
+// linear_forward, example_gradients, linear_input_gradient, linear_leverages.
 
 #include "problem.hpp"
 
@@ -87,6 +87,38 @@ TYPED_TEST(LinearTest, InputGradientMatchesReference) {
           ASSERT_TRUE(within(got[(j * n + row) * d + f], expected.total())) << shape;
         }
   }
+}
+
+TYPED_TEST(LinearTest, LeveragesMatchReference) {
+  using T = typename TypeParam::Number;
+  const std::vector<Shape> shapes = {
+      {1, 1, 2, 1, false}, {5, 13, 2, 1, true}, {270, 5, 3, 1, true}, {40, 7, 10, 1, false}};
+  for (const Shape& full : shapes)
+    for (const bool bytes : {true, false}) {
+      const Shape shape = full.scaled();
+      const auto p = random_problem<T>(shape, {.bytes = bytes});
+      const Index size = p.parameters(), classes = shape.classes;
+      std::vector<T> matrix = random_problem<T>({size, size, 2, 1, false}, {}, 3).values;
+      for (Index i = 0; i < size; ++i)
+        for (Index j = 0; j < i; ++j) matrix[i * size + j] = matrix[j * size + i];
+      const OnDevice<T> on_device(this->device(), p);
+      const auto memory = this->upload(matrix);
+      Guarded<T> out(this->device(), shape.n * classes * classes);
+      this->kernels().linear_leverages(this->device(), {on_device.features, shape.linear(), memory.view(size, size),
+                                                        out.view(shape.n, classes * classes)});
+      const auto got = out.to_host();
+      for (Index row = 0; row < shape.n; ++row)
+        for (Index c = 0; c < classes; ++c)
+          for (Index other = 0; other < classes; ++other) {
+            BoundedSum<T> expected;
+            for (Index i = 0; i < p.width(); ++i)
+              for (Index j = 0; j < p.width(); ++j)
+                expected += p.feature(row, i) * Bounded<T>(matrix[p.parameter(c, i) * size + p.parameter(other, j)]) *
+                            p.feature(row, j);
+            ASSERT_TRUE(within(got[(row * classes + c) * classes + other], expected.total()))
+                << shape << ": row " << row << ", classes " << c << ", " << other;
+          }
+    }
 }
 
 }  // namespace

@@ -1,0 +1,65 @@
+#include <clout/kernels/cpu/entries.hpp>
+#include <clout/kernels/cpu/parallel.hpp>
+#include <clout/kernels/cpu/reductions.hpp>
+
+// Block (c, c′) of A is packed once and serves all rows. Rows go in blocks of a constant number, each by one thread: a
+// GEMM's bits depend on its shape.
+
+namespace clout::cpu {
+namespace {
+
+constexpr Index kBlockRows = 256;
+
+void multiply(int rows, int width, const float* x, const float* block, float* z) {
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, width, width, 1, x, width, block, width, 0, z, width);
+}
+void multiply(int rows, int width, const double* x, const double* block, double* z) {
+  cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, width, width, 1, x, width, block, width, 0, z, width);
+}
+
+/// Where class c, column i of X′ stands in the flat vector of parameters.
+Index parameter_at(const LinearShape& shape, Index c, Index i) {
+  return i < shape.features ? c * shape.features + i : shape.weights() + c;
+}
+
+/// x′ of rows first…first+count−1, [kBlockRows][width]; zeros in the rows beyond.
+template <class T>
+void expand_rows(const LinearLeverages<T>& op, Index first, Index count, Index width, T* x) {
+  for (Index row = 0; row < count; ++row)
+    for (Index i = 0; i < width; ++i) x[row * width + i] = i < op.shape.features ? op.features(first + row, i) : T(1);
+  std::fill(x + count * width, x + kBlockRows * width, T(0));
+}
+
+}  // namespace
+
+// M_i[c][c′] = x′ᵀ A_cc′ x′, from Z = X′ A_cc′ for c ≤ c′.  K(K+1) n d² flops; X is read once per pair of classes.
+template <class T>
+void linear_leverages(Device& device, const LinearLeverages<T>& op) {
+  const Index classes = op.shape.classes, width = op.shape.features + (op.shape.bias ? 1 : 0);
+  const Index room = 2 * kBlockRows * width;
+  Buffer<T> block(device, width * width), rooms(device, room * as_cpu(device).threads());
+  const BlasThreads threads(1);
+  for (Index c = 0; c < classes; ++c)
+    for (Index other = c; other < classes; ++other) {
+      parallel_tasks(device, width, [&](Index i, int) {
+        for (Index j = 0; j < width; ++j)
+          block.data()[i * width + j] = op.matrix(parameter_at(op.shape, c, i), parameter_at(op.shape, other, j));
+      });
+      parallel_tasks(device, ceil_div(op.features.rows, kBlockRows), [&](Index task, int thread) {
+        const Index first = task * kBlockRows, count = std::min(kBlockRows, op.features.rows - first);
+        T* x = rooms.data() + thread * room;
+        T* z = x + kBlockRows * width;
+        expand_rows(op, first, count, width, x);
+        multiply(static_cast<int>(kBlockRows), static_cast<int>(width), x, block.data(), z);
+        for (Index row = 0; row < count; ++row) {
+          const T value = static_cast<T>(dot(z + row * width, x + row * width, width));
+          op.out(first + row, c * classes + other) = op.out(first + row, other * classes + c) = value;
+        }
+      });
+    }
+}
+
+template void linear_leverages(Device&, const LinearLeverages<float>&);
+template void linear_leverages(Device&, const LinearLeverages<double>&);
+
+}  // namespace clout::cpu
