@@ -192,9 +192,10 @@ std::size_t ConvNet<T>::working_memory(Index vectors) const {
 
 template <class T>
 std::size_t ConvNet<T>::hessian_memory() const {
-  if (curvature_ == Curvature::gauss_newton) return Objective<T>::hessian_memory();
-  return device().template kernels<T>().network_hessian_scratch(
-      device(), NetworkHessian<T>{shape_, batch(0, examples()), theta_.view(1, parameters()), scale(), {}, {}});
+  const Index targets = curvature_ == Curvature::gauss_newton ? examples() * shape_.classes : 0;
+  return static_cast<std::size_t>(targets) * sizeof(T) +
+         device().template kernels<T>().network_hessian_scratch(
+             device(), NetworkHessian<T>{shape_, batch(0, examples()), theta_.view(1, parameters()), scale(), {}, {}});
 }
 
 template <class T>
