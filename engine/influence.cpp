@@ -17,6 +17,7 @@ void append(SolveReport& all, const SolveReport& part) {
   all.products += part.products;
   all.certifying_products += part.certifying_products;
   all.seconds += part.seconds;
+  if (part.lissa) all.lissa = part.lissa;  // counts from the solver's beginning
 }
 
 /// λ sᵀθ over the regularised blocks: what the training gradient's regulariser adds to every score of one test point.

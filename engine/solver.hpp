@@ -35,6 +35,10 @@ class Correction {
                        std::vector<ColumnReport>& columns) = 0;
   /// Hessian products with one vector done so far.
   virtual Index products() const = 0;
+  /// Whether corrections of what corrections left may be added; else a solve ends with the first.
+  virtual bool refines() const { return true; }
+  /// Adds to a report what this method alone knows.
+  virtual void describe(SolveReport& report) const { static_cast<void>(report); }
 };
 
 /// The one loop behind every solver: s ← s + correction(v − (H + damping·I) s), the residual in double, until it is

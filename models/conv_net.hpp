@@ -44,6 +44,9 @@ class ConvNet : public Objective<T> {
   void input_gradients(MatrixView<const T> vectors, Index first, Index count, MatrixView<T> out) override;
   void losses_at(MatrixView<const T> parameters, MatrixView<T> out) override;
   void explicit_hessian(double damping, MatrixView<T> out) override;
+  bool has_batch_products() const override { return true; }
+  void batch_hessian_products(MatrixView<const T> vectors, const Index* rows, Index groups, Index count,
+                              MatrixView<T> out) override;
 
   bool has_batches() const override { return true; }
   void batch_gradients(MatrixView<const T> parameters, const Index* rows, Index count, const Exclusions& exclusions,

@@ -35,6 +35,9 @@ class LogisticRegression : public Objective<T> {
   void input_gradients(MatrixView<const T> vectors, Index first, Index count, MatrixView<T> out) override;
   void losses_at(MatrixView<const T> parameters, MatrixView<T> out) override;
   void explicit_hessian(double damping, MatrixView<T> out) override;
+  bool has_batch_products() const override { return true; }
+  void batch_hessian_products(MatrixView<const T> vectors, const Index* rows, Index groups, Index count,
+                              MatrixView<T> out) override;
   void fix_symmetries(MatrixView<T> matrix) override;
   /// Separable classes.
   std::string obstacle_along(MatrixView<const T> direction) override;
@@ -55,7 +58,17 @@ class LogisticRegression : public Objective<T> {
   const KernelTable<T>& kernels() const;
   /// One sweep over the data: out_j = (1/W) Σ wᵢ rᵢⱼ ⊗ xᵢ without the removed entries.
   void sweep(SweepStep step, MatrixView<const T> vectors, const Exclusions& exclusions, MatrixView<T> out);
+  /// Gives `op` its scratch and runs it.
+  void run_sweep(LinearSweep<T> op);
   std::byte* reserve(std::size_t bytes);
+
+  /// What a sweep reads of a minibatch, in minibatch_.
+  struct Gathered {
+    FeatureView<T> features;            // [m][d]
+    MatrixView<const T> probabilities;  // [m][K]
+    const T* weights;                   // [m] or null
+  };
+  Gathered gather(const Index* rows, Index count);
 
   Dataset<T> data_;
   LinearShape shape_;
@@ -65,6 +78,12 @@ class LogisticRegression : public Objective<T> {
   Buffer<T> probabilities_;  // [n][K] at theta_
   Buffer<T> losses_;         // [n] at theta_
   Buffer<std::byte> scratch_;  // grows to the largest call, so that loops of equal calls allocate nothing
+  struct Minibatch {
+    Buffer<T> values, probabilities, weights;
+    Buffer<std::uint8_t> bytes;
+    Index examples = 0;
+  };
+  Minibatch minibatch_;        // grows likewise
 };
 
 }  // namespace clout

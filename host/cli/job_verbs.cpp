@@ -97,12 +97,14 @@ void run_self_influence(const Invocation& call, Problem& problem, const OutputFo
   results.add(folder / "report.json", to_json(result.report).dump(2) + "\n");
   problem.manifest().write(results, folder / "manifest.json");
   results.commit();
-  print_facts(call.options, Facts{{"examples", problem.data().examples()},
-                                  {"gradient_norm", norm},
-                                  {"solver", result.report.solver},
-                                  {"max_relative_residual", result.report.max_relative_residual()},
-                                  {"seconds", result.report.seconds},
-                                  {"written", folder.path().string()}});
+  Facts facts{{"examples", problem.data().examples()},
+              {"gradient_norm", norm},
+              {"solver", result.report.solver},
+              {"max_relative_residual", result.report.max_relative_residual()},
+              {"seconds", result.report.seconds},
+              {"written", folder.path().string()}};
+  facts.update(lissa_facts(result.report));
+  print_facts(call.options, facts);
 }
 
 template <class T>
@@ -129,13 +131,15 @@ void run_influence(const Invocation& call) {
   results.add(folder / "report.json", to_json(result.report).dump(2) + "\n");
   problem.manifest().write(results, folder / "manifest.json");
   results.commit();
-  print_facts(call.options, Facts{{"test_examples", m},
-                                  {"training_examples", n},
-                                  {"gradient_norm", norm},
-                                  {"solver", result.report.solver},
-                                  {"max_relative_residual", result.report.max_relative_residual()},
-                                  {"seconds", result.report.seconds},
-                                  {"written", folder.path().string()}});
+  Facts facts{{"test_examples", m},
+              {"training_examples", n},
+              {"gradient_norm", norm},
+              {"solver", result.report.solver},
+              {"max_relative_residual", result.report.max_relative_residual()},
+              {"seconds", result.report.seconds},
+              {"written", folder.path().string()}};
+  facts.update(lissa_facts(result.report));
+  print_facts(call.options, facts);
 }
 
 }  // namespace

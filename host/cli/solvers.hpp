@@ -3,6 +3,7 @@
 
 #include <clout/engine/conjugate_gradient.hpp>
 #include <clout/engine/direct_solver.hpp>
+#include <clout/engine/lissa.hpp>
 #include <clout/host/cli/problem.hpp>
 
 namespace clout::cli {
@@ -29,6 +30,15 @@ std::unique_ptr<Solver> make_solver(Problem& problem) {
   if (o.solver == "direct")
     return make_direct_solver<T>(make_factor<T>(problem, o.damping), problem.objective<double>(), o.damping,
                                  o.tolerance, problem.progress());
+  if (o.solver == "lissa")
+    return make_lissa<T>(problem.objective<T>(), problem.objective<double>(), o.damping, o.tolerance,
+                         {.scale = o.scale,
+                          .depth = o.depth,
+                          .batch = o.batch_size,
+                          .repeats = o.repeats,
+                          .published = o.published,
+                          .seed = o.seed},
+                         problem.progress());
   return make_conjugate_gradient<T>(problem.objective<T>(), problem.objective<double>(), o.damping, o.tolerance,
                                     o.max_iterations, problem.progress());
 }
