@@ -23,9 +23,9 @@ int run_program(const std::vector<std::string>& words, bool silent) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   if (silent)
-    for (const int descriptor : {1, 2}) posix_spawn_file_actions_addopen(&actions, descriptor, "/dev/null", O_WRONLY, 0);
-  else
-    posix_spawn_file_actions_adddup2(&actions, 2, 1);  // standard output is the verb's own
+    for (const int descriptor : {1, 2})
+      posix_spawn_file_actions_addopen(&actions, descriptor, "/dev/null", O_WRONLY, 0);
+  else posix_spawn_file_actions_adddup2(&actions, 2, 1);  // standard output is the verb's own
   pid_t child = 0;
   const int failed = posix_spawnp(&child, argv[0], &actions, nullptr, argv.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
@@ -59,15 +59,16 @@ fs::path find_script(const std::string& name) {
 
 void require_plotting() {
   if (find_python().empty())
-    throw InvalidInput("figures: no python3 with matplotlib and numpy was found; expected Debian's python3-matplotlib, or "
-                       "CLOUT_PYTHON naming such a python3");
+    throw InvalidInput(
+        "figures: no python3 with matplotlib and numpy was found; expected Debian's python3-matplotlib, or "
+        "CLOUT_PYTHON naming such a python3");
 }
 
-void draw_figure2_linear(const fs::path& folder) {
-  const int status = run_program({find_python(), find_script("figure2_linear.py").string(), "--loo", folder / "loo.csv",
-                                  "--random", folder / "loo_random.csv", "--summary", folder / "summary.json", "--out",
-                                  folder},
-                                 false);
+void draw_figure2(const std::string& name, const fs::path& folder) {
+  const int status =
+      run_program({find_python(), find_script(name + ".py").string(), "--loo", folder / "loo.csv", "--random",
+                   folder / "loo_random.csv", "--summary", folder / "summary.json", "--out", folder},
+                  false);
   ensure(status == 0, "the figure script failed with exit status " + std::to_string(status));
 }
 

@@ -2,6 +2,7 @@
 // Figures are drawn by the Python scripts of host/figures, from the files that a run wrote.
 
 #include <filesystem>
+#include <string>
 
 namespace clout::reproduce {
 
@@ -9,7 +10,7 @@ namespace clout::reproduce {
 /// the environment, the python3 on PATH, or the system's.
 void require_plotting();
 
-/// figure2_linear.png and .svg from loo.csv, loo_random.csv and summary.json of `folder`.
-void draw_figure2_linear(const std::filesystem::path& folder);
+/// `name`.png and .svg by the script of that name, from loo.csv, loo_random.csv and summary.json of `folder`.
+void draw_figure2(const std::string& name, const std::filesystem::path& folder);
 
 }  // namespace clout::reproduce

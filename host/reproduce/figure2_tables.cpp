@@ -7,7 +7,26 @@
 namespace clout::reproduce {
 namespace {
 
+constexpr int kResamples = 1000;
+
 std::string full(double value) { return cli::number_text(value, 17); }
+
+/// Pairs stand test after test.
+Interval slope_over_tests(const PairsByTest& pairs, RandomSequence& random) {
+  const std::size_t tests = pairs.tests.size(), each = pairs.predicted.size() / tests;
+  std::vector<double> slopes, x(pairs.predicted.size()), y(pairs.actual.size());
+  for (int r = 0; r < kResamples; ++r) {
+    for (std::size_t t = 0; t < tests; ++t) {
+      const auto drawn = static_cast<std::size_t>(random.below(static_cast<Index>(tests)));
+      const auto from = static_cast<std::ptrdiff_t>(drawn * each), count = static_cast<std::ptrdiff_t>(each);
+      const auto to = static_cast<std::ptrdiff_t>(t * each);
+      std::copy_n(pairs.predicted.begin() + from, count, x.begin() + to);
+      std::copy_n(pairs.actual.begin() + from, count, y.begin() + to);
+    }
+    slopes.push_back(slope(x, y));
+  }
+  return {quantile(slopes, 0.025), quantile(slopes, 0.975)};
+}
 
 }  // namespace
 
@@ -42,20 +61,45 @@ std::string tests_csv(const std::vector<TestAgreement>& tests) {
   return text;
 }
 
-Interval slope_over_tests(const std::vector<double>& predicted, const std::vector<double>& actual, std::size_t tests,
-                          int resamples, RandomSequence& random) {
-  const std::size_t each = predicted.size() / tests;
-  std::vector<double> slopes, x(predicted.size()), y(predicted.size());
-  for (int r = 0; r < resamples; ++r) {
-    for (std::size_t t = 0; t < tests; ++t) {
-      const auto from = static_cast<std::ptrdiff_t>(static_cast<std::size_t>(random.below(static_cast<Index>(tests))) * each);
-      const auto to = static_cast<std::ptrdiff_t>(t * each), count = static_cast<std::ptrdiff_t>(each);
-      std::copy(predicted.begin() + from, predicted.begin() + from + count, x.begin() + to);
-      std::copy(actual.begin() + from, actual.begin() + from + count, y.begin() + to);
-    }
-    slopes.push_back(slope(x, y));
+nlohmann::ordered_json agreement_facts(std::span<const double> predicted, std::span<const double> actual,
+                                       RandomSequence& random) {
+  const Agreement agree = agreement(predicted, actual);
+  const BootstrapIntervals intervals = bootstrap(predicted, actual, kResamples, random);
+  return {{"pearson", agree.pearson},
+          {"pearson_interval", {intervals.pearson.low, intervals.pearson.high}},
+          {"spearman", agree.spearman},
+          {"slope", agree.slope},
+          {"slope_interval", {intervals.slope.low, intervals.slope.high}},
+          {"intercept", agree.intercept},
+          {"median_relative_error", agree.median_relative_error},
+          {"sign_agreement", agree.sign_agreement}};
+}
+
+nlohmann::ordered_json agreement_over_tests(const PairsByTest& pairs, RandomSequence& random,
+                                            std::vector<TestAgreement>& per_test) {
+  const std::size_t tests = pairs.tests.size(), each = pairs.predicted.size() / tests;
+  const std::span<const double> predicted(pairs.predicted), actual(pairs.actual);
+  std::vector<double> pearsons, slopes;
+  for (std::size_t t = 0; t < tests; ++t) {
+    const auto x = predicted.subspan(t * each, each), y = actual.subspan(t * each, each);
+    per_test.push_back({pairs.tests[t], agreement(x, y), bootstrap(x, y, kResamples, random)});
+    pearsons.push_back(per_test.back().agreement.pearson);
+    slopes.push_back(per_test.back().agreement.slope);
   }
-  return {quantile(slopes, 0.025), quantile(slopes, 0.975)};
+  const Agreement pooled = agreement(predicted, actual);
+  const Interval interval = slope_over_tests(pairs, random);
+  return {{"n_test", tests},
+          {"n_removed", each},
+          {"pearson_min", quantile(pearsons, 0)},
+          {"pearson_median", quantile(pearsons, 0.5)},
+          {"pearson_pooled", pooled.pearson},
+          {"spearman_pooled", pooled.spearman},
+          {"slope_pooled", pooled.slope},
+          {"slope_pooled_interval", {interval.low, interval.high}},
+          {"slope_min", quantile(slopes, 0)},
+          {"slope_max", quantile(slopes, 1)},
+          {"median_relative_error", pooled.median_relative_error},
+          {"sign_agreement", pooled.sign_agreement}};
 }
 
 TestScore test_score(LogisticRegression<double>& tests) {

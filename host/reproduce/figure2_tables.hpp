@@ -5,6 +5,8 @@
 #include <clout/host/statistics.hpp>
 #include <clout/models/logistic_regression.hpp>
 #include <filesystem>
+#include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 
 namespace clout::reproduce {
@@ -18,12 +20,12 @@ struct TestAgreement {
 
 /// Removed rows × test rows, with everything a line of loo.csv needs.
 struct LooRows {
-  const std::vector<Index>& removed;                // training rows
-  const std::vector<Index>& tests;                  // test rows
-  const std::vector<double>& scores;                // [tests][n]
+  const std::vector<Index>& removed;  // training rows
+  const std::vector<Index>& tests;    // test rows
+  const std::vector<double>& scores;  // [tests][n]
   std::size_t n;
-  const std::vector<RetrainedModel>& models;        // one per removed row
-  const std::vector<std::int32_t>& labels;          // [n]
+  const std::vector<RetrainedModel>& models;  // one per removed row
+  const std::vector<std::int32_t>& labels;    // [n]
 };
 
 /// rank,train_index,label,test_index,predicted,actual,gradient_norm,iterations for removed rows [first, last) and
@@ -34,10 +36,20 @@ std::string loo_csv(const LooRows& rows, std::size_t first, std::size_t last, st
 /// One line per test example.
 std::string tests_csv(const std::vector<TestAgreement>& tests);
 
-/// 95 % bootstrap interval of the pooled slope; whole test examples are drawn, since the pairs of one are not
-/// independent. The pairs stand test after test.
-Interval slope_over_tests(const std::vector<double>& predicted, const std::vector<double>& actual, std::size_t tests,
-                          int resamples, RandomSequence& random);
+/// Predicted and actual changes of several test examples' losses for the same removed examples, test after test.
+struct PairsByTest {
+  std::vector<Index> tests;
+  std::vector<double> predicted, actual;  // [tests][removed]
+};
+
+/// Facts over all pairs, and each test example's own agreement added to `per_test`. 95 % intervals are bootstraps; that
+/// of the pooled slope draws whole test examples, since the pairs of one are not independent.
+nlohmann::ordered_json agreement_over_tests(const PairsByTest& pairs, RandomSequence& random,
+                                            std::vector<TestAgreement>& per_test);
+
+/// pearson, spearman, slope and the like of pairs, with bootstrap intervals.
+nlohmann::ordered_json agreement_facts(std::span<const double> predicted, std::span<const double> actual,
+                                       RandomSequence& random);
 
 struct TestScore {
   double loss, accuracy;
@@ -49,6 +61,5 @@ double square_norm(const std::vector<double>& values);
 
 /// SHA-256 of the scores' bits, to compare two runs by eye.
 std::string scores_hash(const std::vector<double>& scores);
-
 
 }  // namespace clout::reproduce

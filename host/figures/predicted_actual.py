@@ -1,0 +1,168 @@
+"""What the figures of predicted against actual changes share: reading, axes, a panel, saving.
+
+Identical input gives identical bytes: no date, no version, no random identifier goes into the files.
+"""
+
+import argparse
+import csv
+import json
+import logging
+import os
+import sys
+
+# Before matplotlib is imported: a first run would announce its font cache on standard error.
+logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+POINTS = "#0072B2"  # blue and vermilion of Okabe and Ito: apart for every kind of colour vision
+DIAGONAL = "#D55E00"
+TEXT = "#333333"
+
+
+def read_pairs(path, names=("predicted", "actual")):
+    """The two columns, as float64."""
+    with open(path, newline="") as file:
+        rows = csv.reader(file)
+        header = next(rows, None)
+        if header is None or any(name not in header for name in names):
+            raise ValueError(f"{path}: expected a header with the columns {' and '.join(names)}")
+        at = [header.index(name) for name in names]
+        pairs = np.array([(float(row[at[0]]), float(row[at[1]])) for row in rows if row], dtype=np.float64)
+    if len(pairs) < 2 or not np.all(np.isfinite(pairs)):
+        raise ValueError(f"{path}: expected at least two rows of finite numbers")
+    return pairs[:, 0], pairs[:, 1]
+
+
+def pearson_of(x, y):
+    return float(np.corrcoef(x, y)[0, 1])
+
+
+def slope_of(x, y):
+    """Least squares of actual on predicted, with intercept."""
+    return float(np.polyfit(x, y, 1)[0])
+
+
+def below(value, digits):
+    """Rounded down: 0.99998 must not be shown as 1.0000."""
+    scale = 10.0**digits
+    return f"{np.floor(value * scale) / scale:.{digits}f}"
+
+
+def above(value, digits):
+    return below(-value, digits).removeprefix("-")
+
+
+def at_most(value):
+    """A positive number in two digits, rounded up: what follows a sign of "less or equal"."""
+    if not value > 0:
+        return "0"
+    exponent = int(np.floor(np.log10(value)))
+    mantissa = np.ceil(value / 10.0**exponent * 10) / 10
+    if mantissa >= 10:
+        mantissa, exponent = mantissa / 10, exponent + 1
+    return rf"{mantissa:.1f} \times 10^{{{exponent}}}"
+
+
+def power_of_ten(values):
+    """An exponent that leaves numbers of about 1 to 10 on the axis."""
+    largest = float(np.max(np.abs(values)))
+    return int(np.floor(np.log10(largest))) if largest > 0 else 0
+
+
+def power_unit(exponent):
+    return "" if exponent == 0 else rf"  ($\times 10^{{{exponent}}}$)"
+
+
+def note(axes, position, lines, **alignment):
+    """The points lie along the diagonal: the corners above and below it are free."""
+    axes.text(*position, "\n".join(lines), transform=axes.transAxes, fontsize=8.5, linespacing=1.4, color=TEXT,
+              **alignment)
+
+
+def linear_axes(axes, x, y):
+    """Scales both axes alike and says by what power of ten."""
+    exponent = power_of_ten(np.concatenate([x, y]))
+    low, high = min(x.min(), y.min()), max(x.max(), y.max())
+    margin = 0.06 * (high - low or 1.0)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(matplotlib.ticker.MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
+        axis.set_major_formatter(lambda value, _: f"{value / 10.0**exponent:g}".replace("-", "\N{MINUS SIGN}"))
+    return (low - margin, high + margin), power_unit(exponent)
+
+
+def logarithmic_axes(axes, x, y):
+    """Random points' influence spans many powers of ten: logarithmic on both sides of a small linear part around 0."""
+    sizes = np.abs(x[x != 0])
+    linear = 10.0 ** np.floor(np.log10(np.quantile(sizes, 0.25))) if len(sizes) else 1.0
+    largest = 10.0 ** np.ceil(np.log10(max(np.max(np.abs(x)), np.max(np.abs(y)), linear)))
+    for axis in ("x", "y"):
+        getattr(axes, f"set_{axis}scale")("symlog", linthresh=linear, linscale=1.0)
+    powers = range(round(np.log10(linear)), round(np.log10(largest)) + 1)
+    ticks = [10.0**power for power in powers[:: 2 if len(powers) > 4 else 1]]
+    ticks = [-tick for tick in reversed(ticks)] + [0.0] + ticks
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(matplotlib.ticker.FixedLocator(ticks))
+        axis.set_minor_locator(matplotlib.ticker.NullLocator())
+    return (-largest, largest), "  (logarithmic)"
+
+
+def draw_panel(axes, x, y, title, lines, scale, style):
+    limits, unit = scale(axes, x, y)
+
+    axes.axhline(0, color="#DDDDDD", linewidth=0.6, zorder=0)
+    axes.axvline(0, color="#DDDDDD", linewidth=0.6, zorder=0)
+    axes.plot(limits, limits, color=DIAGONAL, linewidth=1.1, zorder=1, label="predicted = actual")
+    axes.scatter(x, y, color=POINTS, linewidths=0, zorder=2, **style)
+    axes.set(xlim=limits, ylim=limits, aspect="equal")
+    axes.set_xlabel("predicted change of test loss\nwhen the point is removed" + unit)
+    axes.set_ylabel("actual change after retraining" + unit)
+    axes.set_title(title, fontsize=9.5, pad=7)
+    note(axes, (0.045, 0.965), lines, va="top", ha="left")
+    axes.legend(loc="lower right", frameon=False, fontsize=8.5, handlelength=1.6, borderaxespad=0.4)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def save(figure, out, name):
+    """Written beside, then renamed: a figure is there whole or not at all."""
+    for kind, options in (("png", {"dpi": 200, "metadata": {"Software": None}}), ("svg", {"metadata": {"Date": None}})):
+        path = os.path.join(out, f"{name}.{kind}")
+        unfinished = f"{path}.unfinished"
+        try:
+            figure.savefig(unfinished, format=kind, **options)
+            os.replace(unfinished, path)
+        except BaseException:
+            if os.path.exists(unfinished):
+                os.remove(unfinished)
+            raise
+
+
+def draw(name, description, panels_of):
+    """The command line of a figure: `panels_of(summary, loo, random)` is called with the summary and the paths of both
+    tables, and returns the figure."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--loo", required=True, help="loo.csv: the most influential points of one test image")
+    parser.add_argument("--random", help="loo_random.csv: random points, many test images (left out where not there)")
+    parser.add_argument("--summary", required=True, help="summary.json")
+    parser.add_argument("--out", required=True, help=f"folder for {name}.png and {name}.svg")
+    arguments = parser.parse_args()
+    try:
+        with open(arguments.summary) as file:
+            summary = json.load(file)
+        has_random = bool(arguments.random) and os.path.exists(arguments.random)
+        matplotlib.rcdefaults()  # a user's matplotlibrc must not change the figure
+        matplotlib.use("Agg")
+        plt.rcParams.update({"svg.hashsalt": "clout", "font.size": 9, "axes.labelsize": 9, "xtick.labelsize": 8,
+                             "ytick.labelsize": 8, "axes.linewidth": 0.7, "axes.edgecolor": "#666666",
+                             "xtick.color": TEXT, "ytick.color": TEXT, "axes.labelcolor": TEXT})
+        figure = panels_of(summary, arguments.loo, arguments.random if has_random else None)
+        os.makedirs(arguments.out, exist_ok=True)
+        save(figure, arguments.out, name)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        sys.exit(2)
