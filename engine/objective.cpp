@@ -64,6 +64,10 @@ void Objective<T>::batch_gradients(MatrixView<const T>, const Index*, Index, con
   ensure(false, "this objective has no gradients of minibatches");
 }
 template <class T>
+void Objective<T>::batch_hessian_products(MatrixView<const T>, const Index*, Index, Index, MatrixView<T>) {
+  ensure(false, "this objective has no Hessian products of minibatches");
+}
+template <class T>
 void Objective<T>::divergence_gradients(MatrixView<const T>, MatrixView<T>) {
   ensure(false, "this objective has no divergence in function space");
 }

@@ -129,6 +129,16 @@ class Objective : public Retrainable<T> {
   /// Bregman divergence in function space from where the objective stands. [k][p]. Where has_batches().
   virtual void divergence_gradients(MatrixView<const T> parameters, MatrixView<T> out);
 
+  // Hessian products of minibatches, for solvers that sample.
+
+  /// Whether the function below is there.
+  virtual bool has_batch_products() const { return false; }
+  /// Without regulariser: (n/(W·count)) Σ wᵢ (∇²ℓᵢ(θ)) v over the examples at rows[g][0 … count − 1], for each group g's own
+  /// vectors: for examples drawn uniformly, what is expected is the Hessian of (1/W) Σ wᵢ ℓᵢ. vectors and out are
+  /// [groups·k][p], group after group; `rows`, [groups][count], is device memory.
+  virtual void batch_hessian_products(MatrixView<const T> vectors, const Index* rows, Index groups, Index count,
+                                      MatrixView<T> out);
+
   // Retraining without some examples: not there by default.
 
   bool can_remove() const override { return false; }

@@ -14,8 +14,33 @@ std::string short_number(double value) {
   return text;
 }
 
+std::string reached(const ColumnReport& column, const SolveReport& report) {
+  return "a true relative residual of " + short_number(column.relative_residual) + ", tolerance " +
+         short_number(report.tolerance);
+}
+
+/// What LiSSA's user may change, where CG's advice would not do.
+std::string lissa_advice(const ColumnReport& column, const SolveReport& report) {
+  const LissaReport& lissa = *report.lissa;
+  const std::string sigma = "sigma = " + short_number(lissa.scale);
+  const std::string setting = sigma + ", " + std::to_string(lissa.depth) + " steps, batches of " +
+                              std::to_string(lissa.batch) + ", " + std::to_string(lissa.repeats) + " repeats";
+  if (column.status == ColumnStatus::diverged)
+    return "steps grew beyond any solution with " + sigma +
+           (lissa.published ? ": raise --scale or --batch-size, or leave --published out, which finds its own"
+                            : "; H + damping*I may not be positive definite: raise --damping or --l2");
+  if (lissa.published)
+    return "the published way ends (" + setting + ") with " + reached(column, report) +
+           ": leave --published out, which refines, or raise --tolerance";
+  return "rounds (" + setting + ") stopped improving at " + reached(column, report) +
+         ": leave --scale, --depth and --batch-size out, or raise --depth, --batch-size, --damping or --tolerance" +
+         (report.rounding > kSingleRounding ? ", or use --precision double" : "");
+}
+
 std::string advice(const ColumnReport& column, const SolveReport& report) {
   const double tolerance = report.tolerance, damping = report.damping;
+  const bool is_limit = column.status == ColumnStatus::stagnated || column.status == ColumnStatus::iteration_limit;
+  if (report.lissa && (is_limit || column.status == ColumnStatus::diverged)) return lissa_advice(column, report);
   switch (column.status) {
     case ColumnStatus::negative_curvature:
       // Beside the largest eigenvalue met, a quotient this small is zero but for rounding.
@@ -34,13 +59,12 @@ std::string advice(const ColumnReport& column, const SolveReport& report) {
              "precision: raise --damping or --tolerance" +
              (report.rounding > kSingleRounding ? ", or use --precision double" : "");
     case ColumnStatus::iteration_limit:
-      return "the iteration limit was reached at a true relative residual of " +
-             short_number(column.relative_residual) + ", tolerance " + short_number(tolerance) +
-             ": raise --max-iterations, --damping or --tolerance";
+      return "the iteration limit was reached at " + reached(column, report) + ": raise --max-iterations, --damping or --tolerance";
     case ColumnStatus::not_finite:
       return "NaN or infinity in the right-hand side or in a Hessian product: check the vectors and the parameters";
     case ColumnStatus::running:
-    case ColumnStatus::converged: break;
+    case ColumnStatus::converged:
+    case ColumnStatus::diverged: break;
   }
   return "true relative residual " + short_number(column.relative_residual) + ", tolerance " + short_number(tolerance);
 }
@@ -56,6 +80,7 @@ void SolveReport::append(const SolveReport& part) {
   products += part.products;
   certifying_products += part.certifying_products;
   seconds += part.seconds;
+  if (part.lissa) lissa = part.lissa;  // counts from the solver's beginning
 }
 
 bool SolveReport::certified() const {
@@ -91,6 +116,7 @@ std::string to_string(ColumnStatus status) {
     case ColumnStatus::stagnated: return "stagnated";
     case ColumnStatus::iteration_limit: return "iteration_limit";
     case ColumnStatus::not_finite: return "not_finite";
+    case ColumnStatus::diverged: return "diverged";
   }
   return "unknown";
 }

@@ -3,6 +3,7 @@
 
 #include <clout/kernels/operations.hpp>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,11 +18,28 @@ struct ColumnReport {
   double smallest_rayleigh = std::numeric_limits<double>::infinity();   ///< least pᵀ(H + damping·I)p / pᵀp met (CG)
   double smallest_eigenvalue = std::numeric_limits<double>::quiet_NaN();  ///< Ritz estimates of H + damping·I (CG)
   double largest_eigenvalue = std::numeric_limits<double>::quiet_NaN();
+  /// LiSSA: standard error of the mean over its repeats, relative to that mean, before anything was refined.
+  double spread = std::numeric_limits<double>::quiet_NaN();
+};
+
+/// What LiSSA worked with in the end, and what that was chosen by (NaN where nothing was measured).
+struct LissaReport {
+  bool published = false;  ///< the paper's way: batches without replacement, no averaging along a chain, no refinement
+  double scale = 0;        ///< σ
+  Index depth = 0;         ///< steps of a round
+  Index batch = 0;         ///< examples of a step
+  Index repeats = 0;       ///< chains with batches of their own
+  Index doublings = 0;     ///< of σ, where steps diverged
+  Index steps = 0;         ///< taken in all, by each chain
+  double passes = 0;       ///< examples that steps have read, in units of the data
+  double largest_eigenvalue = std::numeric_limits<double>::quiet_NaN();   ///< of H + damping·I
+  double smallest_eigenvalue = std::numeric_limits<double>::quiet_NaN();  ///< of H + damping·I, as far as v sees it
+  double example_trace = std::numeric_limits<double>::quiet_NaN();        ///< mean trace of an example's Hessian
 };
 
 /// All columns of one solve of (H + damping·I) s = v.
 struct SolveReport {
-  std::string solver;          ///< "cg", "direct"
+  std::string solver;          ///< "cg", "direct", "lissa"
   double tolerance = 0;        ///< asked for, on the true relative residual
   double damping = 0;          ///< effective: exactly what is added to H's diagonal
   double rounding = 0;         ///< relative rounding of a product in the working precision: what no solve can tell from 0
@@ -29,6 +47,7 @@ struct SolveReport {
   Index products = 0;          ///< Hessian products with one vector, in the working precision
   Index certifying_products = 0;  ///< the same in double, for the true residuals
   double seconds = 0;
+  std::optional<LissaReport> lissa;  ///< of that solver alone
 
   /// Adds the columns and the work of another part of the same job.
   void append(const SolveReport& part);

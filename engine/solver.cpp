@@ -127,6 +127,7 @@ SolveReport CertifiedSolver<T>::solve(MatrixView<const double> right_hand_sides,
     report.columns.insert(report.columns.end(), columns.begin(), columns.end());
     if (progress_) progress_("solve", static_cast<double>(first + count), static_cast<double>(k));
   }
+  correction_->describe(report);
   report.products = correction_->products() - products_before;
   report.certifying_products = exact_.products() - exact_before;
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -187,6 +188,7 @@ void CertifiedSolver<T>::solve_block(Block& block, MatrixView<const double> v, M
       ++column.refinements;
       if (column.relative_residual <= tolerance_) column.status = ColumnStatus::converged;
       else if (!std::isfinite(column.relative_residual)) column.status = ColumnStatus::not_finite;
+      else if (!correction_->refines()) column.status = ColumnStatus::iteration_limit;
       else if (column.relative_residual > kLeastProgress * before) column.status = ColumnStatus::stagnated;
     }
   }

@@ -43,6 +43,10 @@ class Correction {
   /// `look` is called now and then during correct() with the share of the way that lies behind, and may throw to stop
   /// it.
   virtual void watch(std::function<void(double share)> look) { static_cast<void>(look); }
+  /// Whether corrections of what corrections left may be added; else a solve ends with the first.
+  virtual bool refines() const { return true; }
+  /// Adds to a report what this method alone knows.
+  virtual void describe(SolveReport& report) const { static_cast<void>(report); }
 };
 
 /// The one loop behind every solver: s ← s + correction(v − (H + damping·I) s), the residual in double, until it is

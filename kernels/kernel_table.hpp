@@ -28,6 +28,10 @@ struct KernelTable {
   void (*softmax_hessian)(Device&, const SoftmaxHessian<T>&) = nullptr;
   std::size_t (*softmax_hessian_scratch)(const Device&, const SoftmaxHessian<T>&) = nullptr;
 
+  // Minibatches of Hessian products (minibatch).
+  void (*sample_rows)(Device&, const SampleRows&) = nullptr;
+  void (*gather_examples)(Device&, const GatherExamples<T>&) = nullptr;
+
   // Passes over a convolutional network (network). The `_scratch` entries read sizes only.
   void (*network_forward)(Device&, const NetworkForward<T>&) = nullptr;
   std::size_t (*network_forward_scratch)(const Device&, const NetworkForward<T>&) = nullptr;
@@ -52,6 +56,7 @@ struct KernelTable {
   void (*add_regularizer)(Device&, const AddRegularizer<T>&) = nullptr;
   void (*add_diagonal)(Device&, const AddDiagonal<T>&) = nullptr;
   void (*adam_step)(Device&, const AdamStep<T>&) = nullptr;
+  void (*lissa_step)(Device&, const LissaStep<T>&) = nullptr;
 
   // Conjugate gradients, step by step (conjugate_gradient). x = 0, r = right-hand side, target and status are set by
   // the caller; start sets p = r, rho, smallest_rayleigh = +∞, iterations = 0, and settles columns that are done.

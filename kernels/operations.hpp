@@ -5,6 +5,7 @@
 // Notation as in math.md: n examples, d features, K classes, k tangents (or parameter vectors), p parameters.
 
 #include <clout/kernels/matrix_view.hpp>
+#include <clout/kernels/philox.hpp>
 #include <span>
 
 namespace clout {
@@ -137,6 +138,34 @@ struct LinearInputGradient {
   MatrixView<T> out;                      // [k][n·d]: row j holds [n][d]
 };
 
+/// rows[s][i]: minibatches drawn with replacement from 0…population−1, draw number first_draw + i of the generator's sequence
+/// first_sequence + s (philox_below): the same numbers on every backend.
+struct SampleRows {
+  std::uint64_t seed = 0;
+  RandomStream stream = RandomStream::minibatches;
+  std::uint64_t first_sequence = 0;
+  std::uint64_t first_draw = 0;
+  Index population = 0;
+  Index sequences = 0;    // s
+  Index count = 0;        // examples of a minibatch
+  Index* rows = nullptr;  // [s][count]
+};
+
+/// What a sweep over a minibatch reads, example after example: rows of X as they are stored, and what goes with them. Bound
+/// by memory.
+template <class T>
+struct GatherExamples {
+  FeatureView<T> features;             // [n][d]
+  MatrixView<const T> probabilities;   // [n][K]
+  const T* example_weights = nullptr;  // [n] or null
+  const Index* rows = nullptr;         // [m], in 0…n−1
+  Index count = 0;                     // m
+  T* values = nullptr;                 // [m][d] where X is stored as T, else null
+  std::uint8_t* bytes = nullptr;       // [m][d] where X is stored as bytes, else null
+  MatrixView<T> out_probabilities;     // [m][K]
+  T* out_weights = nullptr;            // [m], where there are weights
+};
+
 /// The explicit Hessian of softmax regression without regulariser, scale · Σ wᵢ (diag pᵢ − pᵢpᵢᵀ) ⊗ (xᵢ,1)(xᵢ,1)ᵀ, from
 /// K(K−1)/2 weighted SYRKs: blocks c ≠ c′ directly, H_cc = −Σ_{c′≠c} H_cc′.  K(K−1)/2 · n d(d+1) flops.
 template <class T>
@@ -193,6 +222,20 @@ struct AdamStep {
   MatrixView<T> parameters;           // [k][p] θ, in place
 };
 
+/// One step of LiSSA (Agarwal, Bullins & Hazan 2016) for r repeats of k right-hand sides, repeat after repeat, with q = H_B s
+/// the products of their minibatches: s ← s + (v − q − l2 · s (where the regulariser acts) − damping · s)/scale.
+template <class T>
+struct LissaStep {
+  ParameterRanges regularized;
+  double l2 = 0;
+  double damping = 0;
+  double scale = 1;                     // σ
+  MatrixView<const T> right_hand_sides; // [k][p] v
+  MatrixView<const T> products;         // [r·k][p] q
+  MatrixView<T> estimates;              // [r·k][p] s, in place
+  MatrixView<T> sums;                   // [r·k][p] or null; s is added
+};
+
 /// y_j ← a · x_j + b · y_j. With b = 0, y is not read (it may be uninitialised). x may be null where a = 0.
 template <class T>
 struct Combine {
@@ -230,6 +273,7 @@ enum class ColumnStatus : std::int32_t {
   stagnated = 3,           ///< the true residual stopped falling above the tolerance
   iteration_limit = 4,
   not_finite = 5,          ///< NaN or infinity in the right-hand side or on the way
+  diverged = 6,            ///< steps on minibatches grew beyond any solution
 };
 
 /// The state of k conjugate-gradient solves that run side by side; all scalars on the device, in double.

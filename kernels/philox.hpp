@@ -15,6 +15,8 @@ enum class RandomStream : std::uint32_t {
   vectors = 4,
   initial_parameters = 5,
   batches = 6,
+  minibatches = 7,
+  probes = 8,
 };
 
 struct PhiloxBlock {
@@ -38,6 +40,15 @@ constexpr PhiloxBlock philox(std::uint64_t seed, RandomStream stream, std::uint6
     k1 += 0xBB67AE85u;
   }
   return {{c0, c1, c2, c3}};
+}
+
+/// Draw number `draw` (below 2⁴⁰) of `sequence` (below 2²⁴), one of 0…population−1 with 0 < population ≤ 2³²: ⌊u ·
+/// population⌋ for u in [0, 1) with 64 bits, so that each number's chance is right to 2⁻³².
+constexpr Index philox_below(std::uint64_t seed, RandomStream stream, std::uint64_t sequence, std::uint64_t draw,
+                             Index population) {
+  const PhiloxBlock block = philox(seed, stream, sequence << 40 | draw);
+  const std::uint64_t range = static_cast<std::uint64_t>(population);
+  return static_cast<Index>((block.word[0] * range + ((block.word[1] * range) >> 32)) >> 32);
 }
 
 /// Draws from one stream in order.

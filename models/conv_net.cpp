@@ -151,6 +151,28 @@ void ConvNet<T>::hessian_product(MatrixView<const T> vectors, double damping, Ma
 }
 
 template <class T>
+void ConvNet<T>::batch_hessian_products(MatrixView<const T> vectors, const Index* rows, Index groups, Index count,
+                                        MatrixView<T> out) {
+  expect_vectors("vectors of batch products", vectors, parameters());
+  expect_shape("batch products", out.rows, out.columns, vectors.rows, parameters());
+  const Index k = vectors.rows / groups;
+  for (Index g = 0; g < groups; ++g) {
+    NetworkBatch<T> chosen = batch(0, examples());
+    chosen.rows = rows + g * count;
+    chosen.count = count;
+    run(kernels().network_hessian_product, kernels().network_hessian_product_scratch,
+        NetworkHessianProduct<T>{shape_,
+                                 curvature_,
+                                 chosen,
+                                 theta_.view(1, parameters()),
+                                 vectors.rows_from(g * k, k),
+                                 scale() * static_cast<double>(examples()) / static_cast<double>(count),
+                                 out.rows_from(g * k, k),
+                                 {}});
+  }
+}
+
+template <class T>
 void ConvNet<T>::loss_tangents(MatrixView<const T> vectors, Index first, MatrixView<T> out) {
   expect_vectors("vectors of a loss tangent", vectors, parameters());
   expect_shape("loss tangents", out.rows, out.columns, out.rows, vectors.rows);

@@ -70,6 +70,11 @@ void LogisticRegression<T>::sweep(SweepStep step, MatrixView<const T> vectors, c
   LinearSweep<T> op = sweep_operation(step, vectors);
   op.exclusions = exclusions;
   op.out = out;
+  run_sweep(op);
+}
+
+template <class T>
+void LogisticRegression<T>::run_sweep(LinearSweep<T> op) {
   op.scratch = scratch_.take(device(), kernels().linear_sweep_scratch(device(), op));
   kernels().linear_sweep(device(), op);
 }
@@ -120,6 +125,46 @@ void LogisticRegression<T>::for_logit_tangents(MatrixView<const T> vectors, Inde
     kernels().linear_forward(device(), {data_.view().rows_from(first + row, tangents.rows), shape_, vectors, tangents});
     body(row, tangents);
   }
+}
+
+template <class T>
+typename LogisticRegression<T>::Gathered LogisticRegression<T>::gather(const Index* rows, Index count) {
+  const FeatureView<T> all = data_.view();
+  const Index d = data_.features(), classes = shape_.classes;
+  if (count > minibatch_.examples) {
+    minibatch_ = {};  // given back first, so that the two are never held together
+    if (all.bytes) minibatch_.bytes = Buffer<std::uint8_t>(device(), count * d);
+    else minibatch_.values = Buffer<T>(device(), count * d);
+    minibatch_.probabilities = Buffer<T>(device(), count * classes);
+    if (data_.weights()) minibatch_.weights = Buffer<T>(device(), count);
+    minibatch_.examples = count;
+  }
+  const MatrixView<T> p = minibatch_.probabilities.view(count, classes);
+  kernels().gather_examples(device(), {all, probabilities_.view(examples(), classes), data_.weights(), rows, count,
+                                       minibatch_.values.data(), minibatch_.bytes.data(), p, minibatch_.weights.data()});
+  return {{minibatch_.values.data(), minibatch_.bytes.data(), count, d, all.scale}, p, minibatch_.weights.data()};
+}
+
+template <class T>
+void LogisticRegression<T>::batch_hessian_products(MatrixView<const T> vectors, const Index* rows, Index groups,
+                                                   Index count, MatrixView<T> out) {
+  expect_vectors("vectors of batch products", vectors, parameters());
+  expect_shape("batch products", out.rows, out.columns, vectors.rows, parameters());
+  const Gathered batch = gather(rows, groups * count);
+  const double scale = data_.weight_unit() / total_weight() * static_cast<double>(examples()) / static_cast<double>(count);
+  const Index k = vectors.rows / groups;
+  for (Index g = 0; g < groups; ++g)
+    run_sweep({.step = SweepStep::tangent,
+               .features = batch.features.rows_from(g * count, count),
+               .shape = shape_,
+               .vectors = vectors.rows_from(g * k, k),
+               .probabilities = batch.probabilities.rows_from(g * count, count),
+               .labels = nullptr,
+               .example_weights = batch.weights ? batch.weights + g * count : nullptr,
+               .exclusions = {},
+               .scale = static_cast<T>(scale),
+               .out = out.rows_from(g * k, k),
+               .scratch = {}});
 }
 
 template <class T>

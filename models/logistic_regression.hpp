@@ -37,6 +37,9 @@ class LogisticRegression : public Objective<T> {
   void input_gradients(MatrixView<const T> vectors, Index first, Index count, MatrixView<T> out) override;
   void losses_at(MatrixView<const T> parameters, MatrixView<T> out) override;
   void explicit_hessian(double damping, MatrixView<T> out) override;
+  bool has_batch_products() const override { return true; }
+  void batch_hessian_products(MatrixView<const T> vectors, const Index* rows, Index groups, Index count,
+                              MatrixView<T> out) override;
   void fix_symmetries(MatrixView<T> matrix) override;
   void project_out_symmetries(std::span<double> vectors) const override;
   /// Separable classes.
@@ -84,6 +87,16 @@ class LogisticRegression : public Objective<T> {
                           const std::function<void(Index, MatrixView<T>)>& body);
   /// body(first place, step) for every direction of symmetry that has no curvature: ones at first + c·step.
   void for_symmetries(const std::function<void(Index, Index)>& body) const;
+  /// Gives `op` its scratch and runs it.
+  void run_sweep(LinearSweep<T> op);
+
+  /// What a sweep reads of a minibatch, in minibatch_.
+  struct Gathered {
+    FeatureView<T> features;            // [m][d]
+    MatrixView<const T> probabilities;  // [m][K]
+    const T* weights;                   // [m] or null
+  };
+  Gathered gather(const Index* rows, Index count);
 
   Dataset<T> data_;
   LinearShape shape_;
@@ -93,6 +106,12 @@ class LogisticRegression : public Objective<T> {
   Buffer<T> probabilities_;  // [n][K] at theta_
   Buffer<T> losses_;         // [n] at theta_
   GrowingScratch scratch_;
+  struct Minibatch {
+    Buffer<T> values, probabilities, weights;
+    Buffer<std::uint8_t> bytes;
+    Index examples = 0;
+  };
+  Minibatch minibatch_;        // grows likewise
 };
 
 }  // namespace clout

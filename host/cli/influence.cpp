@@ -132,12 +132,14 @@ ScoredBlock score_block(Problem& problem, Influence<T>& influence, const Candida
 
 /// The facts that every run's table begins with.
 Facts first_facts(Problem& problem, const SolveReport& report, double norm, double residual) {
-  return Facts{{"training_examples", problem.data().examples()},
-               {"gradient_norm", norm},
-               {"solver", report.solver},
-               {"max_relative_residual", residual},
-               {"seconds", report.seconds},
-               {"peak_device_memory_mib", mebibytes(problem.device().peak_memory())}};
+  Facts facts{{"training_examples", problem.data().examples()},
+              {"gradient_norm", norm},
+              {"solver", report.solver},
+              {"max_relative_residual", residual},
+              {"seconds", report.seconds},
+              {"peak_device_memory_mib", mebibytes(problem.device().peak_memory())}};
+  facts.update(lissa_facts(report));
+  return facts;
 }
 
 template <class T>

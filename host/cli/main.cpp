@@ -29,12 +29,14 @@ int fail(Fault fault, std::string message) {
   return static_cast<int>(fault);
 }
 
-/// An option whose description begins with a model's name is of that model alone: given with another, it would do nothing.
-void expect_options_of(const CLI::App& verb, const std::string& model) {
+/// An option whose description begins with a model's or a solver's name is of that alone: given with another, it would do
+/// nothing.
+void expect_options_of(const CLI::App& verb, const std::string& choice, const std::string& chosen,
+                       std::initializer_list<std::string> others) {
   for (const CLI::Option* option : verb.get_options())
-    for (const std::string other : {"logistic", "convnet"})
-      if (option->count() > 0 && other != model && option->get_description().starts_with(other + ": "))
-        throw InvalidInput(option->get_name() + ": is of --model " + other + ", not of " + model);
+    for (const std::string& other : others)
+      if (option->count() > 0 && other != chosen && option->get_description().starts_with(other + ": "))
+        throw InvalidInput(option->get_name() + ": is of " + choice + " " + other + ", not of " + chosen);
 }
 
 /// "" is no name of a file, and no number.
@@ -91,7 +93,8 @@ int run(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit then is an error of the write, said in one line
   try {
     expect_values(verb);
-    expect_options_of(verb, call.options.model);
+    expect_options_of(verb, "--model", call.options.model, {"logistic", "convnet"});
+    expect_options_of(verb, "--solver", call.options.solver, {"lissa"});
     chosen(call);
     return printed();
   } catch (const Interrupted& error) {

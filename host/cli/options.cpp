@@ -1,4 +1,5 @@
 #include <charconv>
+#include <clout/engine/lissa.hpp>
 #include <clout/host/cli/options.hpp>
 #include <clout/kernels/error.hpp>
 #include <cmath>
@@ -91,7 +92,9 @@ void add_vectors(CLI::App& app, Options& o) {
 }
 
 void add_solver(CLI::App& app, Options& o) {
-  app.add_option("--solver", o.solver, "cg or direct")->check(CLI::IsMember({"cg", "direct"}))->capture_default_str();
+  app.add_option("--solver", o.solver, "cg, direct or lissa")
+      ->check(CLI::IsMember({"cg", "direct", "lissa"}))
+      ->capture_default_str();
   app.add_option("--damping", o.damping, "added to the Hessian's diagonal; the same in every solver")
       ->check(not_negative())
       ->capture_default_str();
@@ -99,8 +102,24 @@ void add_solver(CLI::App& app, Options& o) {
       ->check(positive())
       ->capture_default_str();
   app.add_option("--max-iterations", o.max_iterations, "of cg")->check(whole(1))->capture_default_str();
+  add_lissa(app, o);
   add_curvature(app, o);
   app.add_flag("--allow-uncertified", o.allow_uncertified, "write results that could not be certified, too");
+}
+
+void add_lissa(CLI::App& app, Options& o) {
+  app.add_option("--scale", o.scale, "lissa: sigma, by which steps are divided (without: found from the Hessian)")
+      ->check(positive());
+  app.add_option("--depth", o.depth, "lissa: steps of a round (without: from sigma and the smallest eigenvalue)")
+      ->check(whole(1, std::numeric_limits<std::int32_t>::max()));
+  app.add_option("--batch-size", o.batch_size, "lissa: examples of a step (without: from the Hessian)")
+      ->check(whole(1));
+  app.add_option("--repeats", o.repeats, "lissa: chains with batches of their own (without: 2)")
+      ->check(whole(1, LissaOptions::kMostRepeats));
+  app.add_flag(
+      "--published", o.published,
+      "lissa: the paper's way: no refinement, no averaging along a chain, batches without replacement; scale 25, "
+      "depth 5000, batch size 1, 10 repeats unless given");
 }
 
 void add_curvature(CLI::App& app, Options& o) {

@@ -31,6 +31,9 @@ struct Options {
   std::string solver = "cg", curvature = "hessian";
   double damping = 0, tolerance = 1e-10;
   Index max_iterations = 10'000, top = 10;
+  double scale = 0;
+  Index depth = 0, batch_size = 0, repeats = 0;  // of LiSSA; 0: not given
+  bool published = false;
   std::string test_x, test_y;
   std::vector<Index> test_index;
   bool per_example = false, self = false, flips = false, second_order = false, plan = false;
@@ -61,6 +64,7 @@ void add_model(CLI::App& app, Options& options);
 void add_data(CLI::App& app, Options& options, bool with_params);
 void add_vectors(CLI::App& app, Options& options);
 void add_solver(CLI::App& app, Options& options);
+void add_lissa(CLI::App& app, Options& options);
 void add_curvature(CLI::App& app, Options& options);
 void add_adam(CLI::App& app, Options& options);
 void add_tests(CLI::App& app, Options& options);

@@ -35,11 +35,38 @@ void print_facts(const Options& options, const nlohmann::ordered_json& facts) {
   }
 }
 
+namespace {
+
+/// JSON has no NaN or infinity: what is not known is null.
+nlohmann::ordered_json number(double value) {
+  return std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json(nullptr);
+}
+
+}  // namespace
+
+nlohmann::ordered_json lissa_facts(const SolveReport& report) {
+  if (!report.lissa) return nlohmann::ordered_json::object();
+  const LissaReport& lissa = *report.lissa;
+  double spread = 0;
+  for (const ColumnReport& column : report.columns) spread = std::fmax(spread, column.spread);
+  return {{"published", lissa.published},
+          {"scale", lissa.scale},
+          {"depth", lissa.depth},
+          {"batch_size", lissa.batch},
+          {"repeats", lissa.repeats},
+          {"scale_doublings", lissa.doublings},
+          {"steps", lissa.steps},
+          {"data_passes", lissa.passes},
+          {"max_spread", number(spread)},
+          {"damping_as_published", report.damping / lissa.scale},
+          {"largest_eigenvalue", number(lissa.largest_eigenvalue)},
+          {"smallest_eigenvalue", number(lissa.smallest_eigenvalue)},
+          {"example_trace", number(lissa.example_trace)}};
+}
+
 nlohmann::ordered_json to_json(const SolveReport& report) {
-  // JSON has no NaN or infinity: what is not known is null.
-  const auto number = [](double value) { return std::isfinite(value) ? nlohmann::ordered_json(value) : nullptr; };
   nlohmann::ordered_json columns = nlohmann::ordered_json::array();
-  for (const ColumnReport& column : report.columns)
+  for (const ColumnReport& column : report.columns) {
     columns.push_back({{"status", to_string(column.status)},
                        {"iterations", column.iterations},
                        {"refinements", column.refinements},
@@ -48,15 +75,19 @@ nlohmann::ordered_json to_json(const SolveReport& report) {
                        {"smallest_rayleigh", number(column.smallest_rayleigh)},
                        {"smallest_eigenvalue", number(column.smallest_eigenvalue)},
                        {"largest_eigenvalue", number(column.largest_eigenvalue)}});
-  return {{"solver", report.solver},
-          {"tolerance", report.tolerance},
-          {"effective_damping", report.damping},
-          {"certified", report.certified()},
-          {"max_relative_residual", number(report.max_relative_residual())},
-          {"hessian_products", report.products},
-          {"certifying_products", report.certifying_products},
-          {"seconds", report.seconds},
-          {"columns", std::move(columns)}};
+    if (report.lissa) columns.back()["spread"] = number(column.spread);
+  }
+  nlohmann::ordered_json facts{{"solver", report.solver},
+                               {"tolerance", report.tolerance},
+                               {"effective_damping", report.damping},
+                               {"certified", report.certified()},
+                               {"max_relative_residual", number(report.max_relative_residual())},
+                               {"hessian_products", report.products},
+                               {"certifying_products", report.certifying_products},
+                               {"seconds", report.seconds}};
+  facts.update(lissa_facts(report));
+  facts["columns"] = std::move(columns);
+  return facts;
 }
 
 void settle(const Options& options, const SolveReport& report) {

@@ -20,6 +20,9 @@ void print_facts(const Options& options, const nlohmann::ordered_json& facts);
 /// A solve's report: counts, and one entry per right-hand side.
 nlohmann::ordered_json to_json(const SolveReport& report);
 
+/// How LiSSA worked, for all columns together; empty for other solvers.
+nlohmann::ordered_json lissa_facts(const SolveReport& report);
+
 /// Throws NotCertified unless the report is certified or --allow-uncertified is given; then it warns.
 void settle(const Options& options, const SolveReport& report);
 

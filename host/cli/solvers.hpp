@@ -3,6 +3,7 @@
 
 #include <clout/engine/conjugate_gradient.hpp>
 #include <clout/engine/direct_solver.hpp>
+#include <clout/engine/lissa.hpp>
 #include <clout/host/cli/problem.hpp>
 #include <nlohmann/json.hpp>
 
@@ -33,6 +34,15 @@ std::unique_ptr<Solver> make_solver(Problem& problem, Objective<T>& fast, Object
     return make_direct_solver<T>(std::make_shared<HessianFactor<T>>(fast, damping, problem.progress()), exact, damping,
                                  tolerance, problem.progress());
   }
+  if (o.solver == "lissa")
+    return make_lissa<T>(fast, exact, damping, tolerance,
+                         {.scale = o.scale,
+                          .depth = o.depth,
+                          .batch = o.batch_size,
+                          .repeats = o.repeats,
+                          .published = o.published,
+                          .seed = o.seed},
+                         problem.progress());
   return make_conjugate_gradient<T>(fast, exact, damping, tolerance, o.max_iterations, problem.progress());
 }
 
@@ -49,6 +59,9 @@ inline nlohmann::ordered_json solver_facts(const Options& o, const DeviceInfo& d
                                {"curvature", o.curvature}, {"tolerance", o.tolerance},
                                {"precision", o.precision}, {"device", device.name + ", " + device.model}};
   if (o.solver == "direct") facts["threads"] = device.threads;  // LAPACK's bits depend on them
+  else if (o.solver == "lissa")
+    facts.update({{"scale", o.scale},         {"depth", o.depth},         {"batch_size", o.batch_size},
+                  {"repeats", o.repeats},     {"published", o.published}, {"seed", o.seed}});
   else facts["max_iterations"] = o.max_iterations;
   return facts;
 }

@@ -2,6 +2,7 @@
 
 #include <clout/host/reproduce/figure2_convnet.hpp>
 #include <clout/host/reproduce/figure2_linear.hpp>
+#include <clout/host/reproduce/figure2_lissa.hpp>
 #include <clout/kernels/error.hpp>
 
 namespace clout::cli {
@@ -12,6 +13,7 @@ void run_reproduce(const Invocation& call) {
   const Options& o = call.options;
   if (o.panel == "convnet") return reproduce::figure2_convnet<T>(call);
   if (!o.checkpoint.empty()) throw InvalidInput("--checkpoint: is of --panel convnet, not of " + o.panel);
+  if (o.panel == "lissa") return reproduce::figure2_lissa<T>(call);
   reproduce::figure2_linear<T>(call);
 }
 
@@ -27,9 +29,11 @@ void add_reproduce(CLI::App& app, Options& o, Run& chosen) {
       ->description("of the products inside (default single); every result is certified in double");
   sub.preparse_callback([&o](std::size_t) { o.precision = "single"; });
   sub.add_option("figure", o.figure, "figure2")->required()->check(CLI::IsMember({"figure2"}));
-  sub.add_option("--panel", o.panel, "linear, or convnet (hours without a GPU; resumable)")
+  sub.add_option("--panel", o.panel,
+                 "linear, lissa (the same models, predicted by LiSSA as published and tuned by itself), or convnet (hours "
+                 "without a GPU; resumable)")
       ->required()
-      ->check(CLI::IsMember({"linear", "convnet"}));
+      ->check(CLI::IsMember({"linear", "lissa", "convnet"}));
   sub.add_option("--data", o.data, "folder with MNIST's four files");
   sub.add_option("--checkpoint", o.checkpoint,
                  "of --panel convnet: folder that `clout train` wrote (default: the one that comes with the program)");

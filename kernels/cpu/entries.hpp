@@ -28,6 +28,9 @@ template <class T>
 void linear_sweep(Device&, const LinearSweep<T>&);
 template <class T>
 std::size_t linear_sweep_scratch(const Device&, const LinearSweep<T>&);
+void sample_rows(Device&, const SampleRows&);
+template <class T>
+void gather_examples(Device&, const GatherExamples<T>&);
 template <class T>
 void softmax_hessian(Device&, const SoftmaxHessian<T>&);
 template <class T>
@@ -76,6 +79,8 @@ template <class T>
 void add_diagonal(Device&, const AddDiagonal<T>&);
 template <class T>
 void adam_step(Device&, const AdamStep<T>&);
+template <class T>
+void lissa_step(Device&, const LissaStep<T>&);
 
 template <class T>
 void cg_start(Device&, const ConjugateGradientState<T>&);

@@ -108,6 +108,22 @@ void adam_step(Device& device, const AdamStep<T>& op) {
   });
 }
 
+// s ← s + (v − q − (l2 + damping) s)/σ.  6 flops, 4 to 6 numbers read or written per element; bound by memory.
+template <class T>
+void lissa_step(Device& device, const LissaStep<T>& op) {
+  const T inverse = static_cast<T>(1 / op.scale);
+  for_each_piece(device, op.estimates.rows, op.estimates.columns, [&](Index row, Index first, Index count) {
+    const T *v = op.right_hand_sides.row(row % op.right_hand_sides.rows), *q = op.products.row(row);
+    T* s = op.estimates.row(row);
+    for_each_part(op.regularized, first, first + count, [&](Index begin, Index end, bool regularized) {
+      const T factor = static_cast<T>(op.damping + (regularized ? op.l2 : 0));
+      for (Index i = begin; i < end; ++i) s[i] += inverse * (v[i] - q[i] - factor * s[i]);
+    });
+    if (T* sum = op.sums.data ? op.sums.row(row) : nullptr)
+      for (Index i = first; i < first + count; ++i) sum[i] += s[i];
+  });
+}
+
 template void combine(Device&, const Combine<float>&);
 template void combine(Device&, const Combine<double>&);
 template void vector_dots(Device&, const VectorDots<float>&);
@@ -122,5 +138,7 @@ template void add_diagonal(Device&, const AddDiagonal<float>&);
 template void add_diagonal(Device&, const AddDiagonal<double>&);
 template void adam_step(Device&, const AdamStep<float>&);
 template void adam_step(Device&, const AdamStep<double>&);
+template void lissa_step(Device&, const LissaStep<float>&);
+template void lissa_step(Device&, const LissaStep<double>&);
 
 }  // namespace clout::cpu

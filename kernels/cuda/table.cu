@@ -22,6 +22,9 @@ template <class T>
 void linear_sweep(Device&, const LinearSweep<T>&);
 template <class T>
 std::size_t linear_sweep_scratch(const Device&, const LinearSweep<T>&);
+void sample_rows(Device&, const SampleRows&);
+template <class T>
+void gather_examples(Device&, const GatherExamples<T>&);
 template <class T>
 void softmax_hessian(Device&, const SoftmaxHessian<T>&);
 template <class T>
@@ -69,6 +72,8 @@ void add_diagonal(Device&, const AddDiagonal<T>&);
 template <class T>
 void adam_step(Device&, const AdamStep<T>&);
 template <class T>
+void lissa_step(Device&, const LissaStep<T>&);
+template <class T>
 void cg_start(Device&, const ConjugateGradientState<T>&);
 template <class T>
 void cg_advance(Device&, const ConjugateGradientState<T>&);
@@ -96,6 +101,8 @@ const KernelTable<T>& kernel_table() {
       .linear_sweep_scratch = linear_sweep_scratch<T>,
       .softmax_hessian = softmax_hessian<T>,
       .softmax_hessian_scratch = softmax_hessian_scratch<T>,
+      .sample_rows = sample_rows,
+      .gather_examples = gather_examples<T>,
       .network_forward = network_forward<T>,
       .network_forward_scratch = network_forward_scratch<T>,
       .network_gradient = network_gradient<T>,
@@ -117,6 +124,7 @@ const KernelTable<T>& kernel_table() {
       .add_regularizer = add_regularizer<T>,
       .add_diagonal = add_diagonal<T>,
       .adam_step = adam_step<T>,
+      .lissa_step = lissa_step<T>,
       .cg_start = cg_start<T>,
       .cg_advance = cg_advance<T>,
       .cg_direct = cg_direct<T>,

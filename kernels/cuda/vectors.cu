@@ -93,6 +93,25 @@ void adam_step(Device& device, const AdamStep<T>& op) {
   launch(on_cuda(device), over_matrix(op.parameters.rows, op.parameters.columns), adam_step_kernel<T>, op);
 }
 
+// s ← s + (v − q − (l2 + damping) s)/σ; sums ← sums + s.  7 flops and 4 to 6 sizeof(T) bytes per element.
+template <class T>
+__global__ void __launch_bounds__(kThreads) lissa_step_kernel(LissaStep<T> op) {
+  for_each_element(op.estimates.rows, op.estimates.columns, [&](Index row, Index i) {
+    const double factor = op.damping + (op.regularized.contains(i) ? op.l2 : 0);
+    const double s = static_cast<double>(op.estimates(row, i));
+    const double residual = static_cast<double>(op.right_hand_sides(row % op.right_hand_sides.rows, i)) -
+                            static_cast<double>(op.products(row, i));
+    const T next = static_cast<T>(s + std::fma(-factor, s, residual) / op.scale);
+    op.estimates(row, i) = next;
+    if (op.sums.data) op.sums(row, i) += next;
+  });
+}
+
+template <class T>
+void lissa_step(Device& device, const LissaStep<T>& op) {
+  launch(on_cuda(device), over_matrix(op.estimates.rows, op.estimates.columns), lissa_step_kernel<T>, op);
+}
+
 // dots_j = x_j · y_j: a block per vector, every thread over its stride of elements, then the block's tree.
 // 2 flops and 2 sizeof(T) bytes per element.
 template <class T>
@@ -123,6 +142,8 @@ template void add_diagonal(Device&, const AddDiagonal<float>&);
 template void add_diagonal(Device&, const AddDiagonal<double>&);
 template void adam_step(Device&, const AdamStep<float>&);
 template void adam_step(Device&, const AdamStep<double>&);
+template void lissa_step(Device&, const LissaStep<float>&);
+template void lissa_step(Device&, const LissaStep<double>&);
 template void vector_dots(Device&, const VectorDots<float>&);
 template void vector_dots(Device&, const VectorDots<double>&);
 

@@ -112,5 +112,43 @@ class Figure2Convnet(unittest.TestCase):
         self.assertFalse((self.folder / "d").exists())
 
 
+class Figure2Lissa(unittest.TestCase):
+    def setUp(self):
+        kept = tempfile.TemporaryDirectory()
+        self.addCleanup(kept.cleanup)
+        self.folder = Path(kept.name)
+        made_up = random.Random(3)
+        rows = []
+        for rank in range(30):
+            x = made_up.gauss(0, 1e-2)
+            rows.append(f"{rank},{rank},{rank % 10},8,{x!r},{1.006 * x!r},5e-11,3,{1.04 * x!r},{x!r}\n")
+        (self.folder / "loo.csv").write_text(HEADER.strip() + ",predicted_published,predicted_exact\n" + "".join(rows))
+        setting = {"scale": 25.0, "depth": 5000, "batch_size": 1, "repeats": 10, "max_relative_residual": 1.08,
+                   "pearson": 0.997, "slope": 1.04}
+        summary = {**setting, "n_train": 55000, "n_params": 7840, "test_index": 8, "n_removed": 30, "quick": True,
+                   "max_gradient_norm": 5e-11, "published": setting, "exact": {"pearson": 0.99999}}
+        (self.folder / "summary.json").write_text(json.dumps(summary))
+
+    def draw(self, out):
+        return subprocess.run([sys.executable, SCRIPTS / "figure2_lissa.py", "--loo", self.folder / "loo.csv", "--summary",
+                               self.folder / "summary.json", "--out", self.folder / out], capture_output=True, text=True)
+
+    def test_same_input_gives_same_bytes(self):
+        for out in ("a", "b"):
+            done = self.draw(out)
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+        for kind in ("png", "svg"):
+            first = (self.folder / f"a/figure2_lissa.{kind}").read_bytes()
+            self.assertEqual(first, (self.folder / f"b/figure2_lissa.{kind}").read_bytes())
+
+    def test_a_table_without_the_published_column_is_refused(self):
+        (self.folder / "loo.csv").write_text(HEADER + 2 * "0,0,0,8,1,1,1,1\n")
+        done = self.draw("d")
+        self.assertEqual(done.returncode, 2)
+        self.assertEqual(done.stderr.count("\n"), 1)
+        self.assertIn("predicted_published", done.stderr)
+        self.assertFalse((self.folder / "d").exists())
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -1,4 +1,4 @@
-// combine, vector_dots, to_double, from_double, add_regularizer, add_diagonal.
+// combine, vector_dots, to_double, from_double, adam_step, lissa_step, add_regularizer, add_diagonal.
 
 #include "problem.hpp"
 
@@ -97,6 +97,45 @@ TYPED_TEST(VectorsTest, ConversionsRoundToNearest) {
       ASSERT_EQ(returned[i], static_cast<double>(got[i]));
     }
   }
+}
+
+// s ← s + (v − q − f s)/σ from what was there: a few operations of T each; sums exactly the s before plus the s after.
+TYPED_TEST(VectorsTest, LissaStepIsTheFormula) {
+  using T = typename TypeParam::Number;
+  constexpr Index kRepeats = 3, kVectors = 2, kAll = kRepeats * kVectors;
+  for (const Index p : {Index{1}, Index{37}, Index{kSmall ? 600 : 20'000}})
+    for (const bool sums : {true, false}) {
+      ParameterRanges regularized;
+      regularized.add(0, p / 3);
+      regularized.add(p / 2, p);
+      std::mt19937 random(static_cast<unsigned>(p));
+      std::normal_distribution<double> normal;
+      const auto draw = [&](Index rows) {
+        std::vector<T> values(static_cast<std::size_t>(rows * p));
+        for (T& value : values) value = static_cast<T>(normal(random));
+        return values;
+      };
+      const auto v = draw(kVectors), q = draw(kAll), s = draw(kAll), total = draw(kAll);
+      const auto v_memory = this->upload(v), q_memory = this->upload(q);
+      Guarded<T> s_memory(this->device(), s), total_memory(this->device(), total);
+      this->kernels().lissa_step(this->device(), {.regularized = regularized,
+                                                  .l2 = 0.5,
+                                                  .damping = 0.125,
+                                                  .scale = 3,
+                                                  .right_hand_sides = v_memory.view(kVectors, p),
+                                                  .products = q_memory.view(kAll, p),
+                                                  .estimates = s_memory.view(kAll, p),
+                                                  .sums = sums ? total_memory.view(kAll, p) : MatrixView<T>()});
+      const auto next = s_memory.to_host(), added = total_memory.to_host();
+      for (std::size_t i = 0; i < s.size(); ++i) {
+        const auto at = static_cast<Index>(i) % p, row = static_cast<Index>(i) / p;
+        const Bounded<T> factor(T(0.125 + (regularized.contains(at) ? 0.5 : 0)));
+        const Bounded<T> residual = Bounded<T>(v[static_cast<std::size_t>(row % kVectors * p + at)]) - Bounded<T>(q[i]) -
+                                    factor * Bounded<T>(s[i]);
+        ASSERT_TRUE(within(next[i], Bounded<T>(s[i]) + residual / Bounded<T>(T(3)))) << i;
+        ASSERT_EQ(added[i], sums ? static_cast<T>(total[i] + next[i]) : total[i]) << i;
+      }
+    }
 }
 
 // Each step as the formula says, from what the step before left: rounding of T in m, u and θ, a few operations each.

@@ -2,6 +2,7 @@
 
 #include <clout/engine/conjugate_gradient.hpp>
 #include <clout/engine/direct_solver.hpp>
+#include <numeric>
 
 #include "kernels/backend.hpp"
 #include "support/eigenvalues.hpp"
@@ -51,6 +52,40 @@ TYPED_TEST(ConvNetTest, GradientAndProductsCarryTheRegulariser) {
       product = oracle::add_scaled(oracle::add_scaled(product, 1, c.regularizer(v)), 0.25L, v);
       EXPECT_LE(relative_error(this->row(out), product), kBound<T>) << (exact ? "Hessian" : "Gauss-Newton");
     }
+  }
+}
+
+// Each example as a batch of its own: their mean is the product. Groups have vectors and rows of their own.
+TYPED_TEST(ConvNetTest, BatchProductsAddUpToTheProduct) {
+  using T = typename TypeParam::Number;
+  NetworkCase c(examples(), true);
+  const auto p = static_cast<Index>(c.parameters()), n = static_cast<Index>(examples());
+  const oracle::Vector v = c.vector(), other = c.vector();
+  std::vector<Index> rows(static_cast<std::size_t>(n));
+  std::iota(rows.rbegin(), rows.rend(), Index{0});  // backwards
+  rows.insert(rows.end(), rows.begin(), rows.end());
+  const Buffer<Index> numbers(this->device(), std::span<const Index>(rows));
+  for (const Curvature curvature : {Curvature::hessian, Curvature::gauss_newton}) {
+    const auto net = c.template model<T>(this->device(), curvature);
+    const Buffer<T> one = upload_rows<T>(this->device(), {v}), two = upload_rows<T>(this->device(), {v, other});
+    Buffer<T> expected(this->device(), 2 * p), pair(this->device(), 2 * p), single(this->device(), n * p);
+    net->hessian_product(two.view(2, p), 0.0, expected.view(2, p));
+    this->kernels().add_regularizer(this->device(), {net->shape().regularized(), -net->l2(), 0.0, two.view(2, p), expected.view(2, p)});
+    net->batch_hessian_products(two.view(2, p), numbers.data(), 2, n, pair.view(2, p));
+    EXPECT_LE(relative_error(this->row(pair), this->row(expected)), 2 * kBound<T>);
+
+    const Buffer<T> repeated = upload_rows<T>(this->device(), oracle::Matrix(static_cast<std::size_t>(n), v));
+    net->batch_hessian_products(repeated.view(n, p), numbers.data(), n, 1, single.view(n, p));
+    const oracle::Vector all = this->row(single), sum = this->row(expected);
+    oracle::Vector mean(static_cast<std::size_t>(p));
+    long double sizes = 0;
+    for (Index g = 0; g < n; ++g) {
+      const oracle::Vector own(all.begin() + g * p, all.begin() + (g + 1) * p);
+      mean = oracle::add_scaled(mean, 1 / static_cast<long double>(n), own);
+      sizes += oracle::norm(own) / static_cast<long double>(n);
+    }
+    const oracle::Vector off = oracle::add_scaled(mean, -1, {sum.begin(), sum.begin() + p});
+    EXPECT_LE(static_cast<double>(oracle::norm(off) / sizes), 2 * kBound<T>);
   }
 }
 

@@ -1,0 +1,148 @@
+#include <algorithm>
+#include <clout/engine/influence.hpp>
+#include <clout/host/cli/problem.hpp>
+#include <clout/host/logistic_retrain.hpp>
+#include <clout/host/reproduce/figure.hpp>
+#include <clout/host/reproduce/figure2_tables.hpp>
+#include <clout/host/reproduce/logistic_experiment.hpp>
+#include <numeric>
+
+namespace clout::reproduce {
+namespace {
+
+constexpr Index kRemoved = 500, kRemovedQuickly = 64;
+constexpr double kTrainingTolerance = 1e-12;
+
+}  // namespace
+
+template <class T>
+LogisticExperiment<T>::LogisticExperiment(const cli::Invocation& call, const char* panel, Index random_tests)
+    : call_(call),
+      options_(call.options),
+      panel_(panel),
+      folder_(call.options),
+      device_(cli::open_device(call.options)),
+      manifest_(cli::make_manifest(call.options, call.command_line, *device_)),
+      bar_(options_.quiet && !options_.progress ? std::optional(false) : options_.progress),
+      removed_(options_.quick ? kRemovedQuickly : kRemoved),
+      random_tests_(random_tests) {}
+
+template <class T>
+void LogisticExperiment<T>::load() {
+  const std::optional<std::filesystem::path> folder =
+      options_.data.empty() ? std::nullopt : std::optional<std::filesystem::path>(options_.data);
+  mnist_ = io::load_mnist(folder);
+  for (const auto& path : io::mnist_files(io::find_mnist(folder))) manifest_.add_input(path);
+  const io::MnistSplit split = io::paper_split(mnist_);
+  data_ = std::make_unique<Dataset<double>>(all_images(*device_, split.train));
+  exact_ = std::make_unique<LogisticRegression<double>>(*data_, false, kL2);
+  if constexpr (!std::is_same_v<T, double>)
+    fast_ = std::make_unique<LogisticRegression<T>>(data_->template as<T>(), false, kL2);
+
+  test_rows_ = test_rows(kTestIndex, split.test.count, random_tests_, options_.seed);
+  tests_ = std::make_unique<LogisticRegression<double>>(images_at(*device_, split.test, test_rows_), false, 0.0);
+  all_tests_ = std::make_unique<LogisticRegression<double>>(all_images(*device_, split.test), false, 0.0);
+  seconds_["load"] = watch_.lap();
+}
+
+template <class T>
+io::Journal LogisticExperiment<T>::open_journal() {
+  const DeviceInfo device = device_->info();
+  const nlohmann::ordered_json request{{"figure", "figure2"},           {"panel", "linear"},
+                                       {"version", CLOUT_VERSION},      {"inputs", manifest_.to_json()["inputs"]},
+                                       {"seed", options_.seed},         {"precision", options_.precision},
+                                       {"quick", options_.quick},       {"device", device.name + ", " + device.model},
+                                       {"libraries", device.libraries}, {"threads", device.threads}};
+  return io::Journal::open(folder_ / "retrain.journal", request.dump(), options_.resume);
+}
+
+template <class T>
+void LogisticExperiment<T>::fit() {
+  theta_.assign(static_cast<std::size_t>(exact_->parameters()), 0.0);
+  training_ = train<T>(*exact_, fast(), theta_, {.tolerance = kTrainingTolerance}, progress());
+  if (training_.gradient_norm > kGradientTolerance)
+    throw NotCertified("reproduce: training stopped at a gradient norm of " +
+                       cli::number_text(training_.gradient_norm, 3) + "; expected at most 1e-10");
+  const Buffer<double> theta(*device_, std::span<const double>(theta_));
+  const Index p = exact_->parameters();
+  tests_->set_parameters(theta.view(1, p));
+  all_tests_->set_parameters(theta.view(1, p));
+  seconds_["train"] = watch_.lap();
+  factor_ = std::make_shared<HessianFactor<T>>(fast(), 0.0, progress());
+  seconds_["factorise"] = watch_.lap();
+}
+
+template <class T>
+void LogisticExperiment<T>::predict() {
+  const auto solver = make_direct_solver<T>(factor_, *exact_, 0.0, kSolveTolerance);
+  Influence<double> influence(*exact_, *tests_, *solver, theta_);
+  std::vector<Index> all(test_rows_.size());
+  std::iota(all.begin(), all.end(), Index{0});
+  auto result = influence.scores(all, progress());
+  require_certified(result.report);
+  solve_ = std::move(result.report);
+  scores_ = std::move(result.values);
+  seconds_["solve"] = solve_.seconds;
+  seconds_["score"] = watch_.lap() - solve_.seconds;
+}
+
+template <class T>
+void LogisticExperiment<T>::retrain(io::Journal& journal) {
+  std::vector<std::vector<Index>> groups;
+  for (const Index i : chosen_) groups.push_back({i});
+  LeaveOneOut<T> leave_one_out(*exact_, fast(), *tests_, *factor_, theta_,
+                               logistic_retrain<T>(*data_, false, kL2, kGradientTolerance),
+                               {.tolerance = kGradientTolerance});
+  models_ = leave_one_out.run(groups, &journal, progress());
+  seconds_["retrain"] = watch_.lap();
+  for (std::size_t j = 0; j < models_.size(); ++j)
+    if (!(models_[j].gradient_norm <= kGradientTolerance))
+      throw NotCertified("reproduce: retraining without training example " + std::to_string(chosen_[j]) +
+                         " stopped at a gradient norm of " + cli::number_text(models_[j].gradient_norm, 3) +
+                         "; expected at most 1e-10");
+}
+
+template <class T>
+nlohmann::ordered_json LogisticExperiment<T>::facts(const std::string& solver) {
+  const TestScore score = test_score(*all_tests_);
+  return {{"figure", "figure2"},
+          {"panel", panel_},
+          {"quick", options_.quick},
+          {"n_train", data_->examples()},
+          {"n_params", exact_->parameters()},
+          {"l2", kL2},
+          {"test_index", kTestIndex},
+          {"n_removed", removed_},
+          {"solver", solver},
+          {"objective", training_.objective},
+          {"train_loss", training_.objective - 0.5 * kL2 * square_norm(theta_)},
+          {"test_loss", score.loss},
+          {"test_accuracy", score.accuracy}};
+}
+
+template <class T>
+double LogisticExperiment<T>::worst_gradient_norm() const {
+  double worst = 0;
+  for (const RetrainedModel& model : models_) worst = std::max(worst, model.gradient_norm);
+  return worst;
+}
+
+template <class T>
+void LogisticExperiment<T>::finish(io::ResultFiles& results, nlohmann::ordered_json facts, const std::string& figure) {
+  seconds_["statistics"] = watch_.lap();
+  facts["peak_device_memory"] = device_->peak_memory();
+  facts["seconds"] = seconds_;
+  facts["device"] = device_->info().name;
+  facts["precision"] = options_.precision;
+  results.add(folder_ / "summary.json", facts.dump(2) + "\n");
+  results.commit();  // the figure is drawn from the files
+  draw_figure2(figure, folder_.path());
+  manifest_.write(folder_ / "manifest.json");
+  facts["figure_file"] = (folder_ / (figure + ".png")).string();
+  cli::print_facts(options_, facts);
+}
+
+template class LogisticExperiment<float>;
+template class LogisticExperiment<double>;
+
+}  // namespace clout::reproduce
