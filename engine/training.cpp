@@ -54,6 +54,7 @@ class Newton {
         residual_(exact.device(), exact.parameters()),
         direction_(exact.device(), exact.parameters()),
         solver_(HessianOperator<T>(fast, options.damping), kMaxInnerIterations),
+        tolerance_(options.tolerance),
         watches_curvature_(exact.l2() == 0) {}
 
   void evaluate() {
@@ -95,6 +96,13 @@ class Newton {
   /// Whether a quadratic describes the objective as far as Newton's steps go. One step that says so may only take back
   /// what a bad one before it (of rounding) had lost: it takes two, or that no step says otherwise.
   bool is_settled() const { return settled_ >= 2 || (settled_ == 1 && !was_unsettled_); }
+  /// Whether the regulariser's part of the gradient, λ‖θ‖ at most, is lost in the tolerance: then a small gradient says no
+  /// more of a minimum than without one.
+  bool is_unregularized() const {
+    double squares = 0;
+    for (const double value : theta_) squares += value * value;
+    return exact_.l2() * std::sqrt(squares) <= tolerance_;
+  }
   /// Objective::obstacle_along where the last steps went, and along θ.
   std::string obstacle() {
     std::vector<double> went = theta_;
@@ -103,7 +111,7 @@ class Newton {
     for (const std::vector<double>& direction : {went, theta_}) {
       const Buffer<double> vector(exact_.device(), std::span<const double>(direction));
       const std::string found = exact_.obstacle_along(vector.view(1, size()));
-      if (!found.empty()) return found;
+      if (!found.empty()) return found + (exact_.l2() > 0 ? " (--l2 is too small to show at this --tolerance)" : "");
     }
     return {};
   }
@@ -170,6 +178,7 @@ class Newton {
   ConjugateGradient<T> solver_;
   std::vector<double> host_gradient_;
   double value_ = 0, norm_ = 0;
+  double tolerance_;
   bool watches_curvature_;
   int settled_ = 0;  // steps in a row
   bool was_unsettled_ = false;
@@ -194,7 +203,7 @@ TrainingReport train(Objective<double>& exact, Objective<T>& fast, std::vector<d
   for (;;) {
     const double before = newton.norm();
     if (before <= options.tolerance) {
-      if (exact.l2() == 0 && report.obstacle.empty()) report.obstacle = newton.obstacle();
+      if (report.obstacle.empty() && newton.is_unregularized()) report.obstacle = newton.obstacle();
       if (!report.obstacle.empty() || newton.is_settled() || steps_to_tell-- <= 0) break;
     }
     if (progress) progress("train", decades - std::log10(std::max(1.0, before / options.tolerance)), decades);
@@ -211,8 +220,6 @@ TrainingReport train(Objective<double>& exact, Objective<T>& fast, std::vector<d
   return report;
 }
 
-template void move_to(Objective<double>&, Objective<float>&, const std::vector<double>&);
-template void move_to(Objective<double>&, Objective<double>&, const std::vector<double>&);
 double gradient_norm(Objective<double>& objective) {
   const Index p = objective.parameters();
   Buffer<double> gradient(objective.device(), p);
@@ -220,6 +227,8 @@ double gradient_norm(Objective<double>& objective) {
   return row_norms<double>(objective.device(), gradient.view(1, p))[0];
 }
 
+template void move_to(Objective<double>&, Objective<float>&, const std::vector<double>&);
+template void move_to(Objective<double>&, Objective<double>&, const std::vector<double>&);
 template TrainingReport train(Objective<double>&, Objective<float>&, std::vector<double>&, const TrainingOptions&,
                               const Progress&);
 template TrainingReport train(Objective<double>&, Objective<double>&, std::vector<double>&, const TrainingOptions&,

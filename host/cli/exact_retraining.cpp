@@ -14,7 +14,7 @@ constexpr double kPredictionTolerance = 1e-10;  // true relative residual
 
 std::string loo_csv(const Groups& groups, bool by_group, const std::vector<std::int32_t>& labels,
                     std::span<const Index> tests, const std::vector<RetrainedModel>& models,
-                    const std::vector<double>& predicted, const std::vector<double>& norms) {
+                    const std::vector<double>& predicted, const std::vector<double>& norms, double start_norm) {
   std::string text = "rank," + names_header(by_group) + ",test_index,predicted,actual,gradient_norm,iterations,actual_error\n";
   for (std::size_t g = 0; g < groups.size(); ++g)
     for (std::size_t t = 0; t < tests.size(); ++t) {
@@ -22,7 +22,7 @@ std::string loo_csv(const Groups& groups, bool by_group, const std::vector<std::
       text += std::to_string(g + 1) + "," + who + "," + std::to_string(tests[t]) + "," +
               number_text(predicted[g * tests.size() + t], 17) + "," + number_text(models[g].loss_change[t], 17) + "," +
               number_text(models[g].gradient_norm, 6) + "," + std::to_string(models[g].iterations) + "," +
-              number_text(norms[t] * models[g].gradient_norm, 3) + "\n";
+              number_text(norms[t] * (models[g].gradient_norm + start_norm), 3) + "\n";
     }
   return text;
 }
@@ -62,13 +62,15 @@ void retrain_exactly(const ExactRetraining<T>& retraining, Problem& problem, Pro
   io::ResultFiles results;
   if (!write_pairs(results, folder, {count, m}, predicted, actual))
     results.add(folder / "loo.csv",
-                loo_csv(groups, !o.groups.empty(), problem.data().host_labels(), tests.rows, models, predicted, norms));
-  const double error = worst * *std::max_element(norms.begin(), norms.end());
+                loo_csv(groups, !o.groups.empty(), problem.data().host_labels(), tests.rows, models, predicted, norms,
+                        retraining.start_gradient_norm));
+  const double error = (worst + retraining.start_gradient_norm) * *std::max_element(norms.begin(), norms.end());
   double largest = 0;
   for (const double change : actual) largest = std::max(largest, std::abs(change));
   if (error > kCoarse * largest)
     warn("retrain: the actual changes (up to " + number_text(largest, 3) + ") are certain to " + number_text(error, 3) +
-         " only, at a gradient norm of " + number_text(worst, 3) + ": lower --tolerance or raise --l2");
+         " only, at gradient norms of " + number_text(worst, 3) + " and, of --params, " +
+         number_text(retraining.start_gradient_norm, 3) + ": lower --tolerance, of train too, or raise --l2");
   Facts facts{{"models", count},
               {"test_examples", m},
               {"max_gradient_norm", worst},

@@ -18,6 +18,7 @@ struct ExactRetraining {
   /// Bounds on |change of test loss t| / ‖gradient that is left‖: [tests]. Empty where none is known: ‖s_t‖ stands in, what
   /// it is to first order with the Hessian of all the data.
   std::vector<double> error_bounds;
+  double start_gradient_norm = 0;  ///< that is left at the problem's θ, from which changes count
   LeaveOneOutOptions options;
 };
 

@@ -71,6 +71,7 @@ void run_retrain(const Invocation& call) {
                       .newton = logistic_retrain<T>(problem.data(), o.bias, o.l2, o.tolerance),
                       .advice = advice,
                       .error_bounds = error_bounds(o, tests.input_norms),
+                      .start_gradient_norm = start_norm,
                       .options = options},
                      problem, tests, groups, folder, journal, {{"start_gradient_norm", start_norm}});
 }

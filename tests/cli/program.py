@@ -17,11 +17,11 @@ class Program:
     def __init__(self, path, device):
         self.path, self.device, self.failures, self.checks = path, device, [], 0
 
-    def run(self, *arguments, threads=None, **options):
+    def run(self, *arguments, threads=None, seconds=300, **options):
         command = [self.path, *map(str, arguments)]
         if threads:
             command += ["--threads", str(threads)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=300, env=ENVIRONMENT, **options)
+        return subprocess.run(command, capture_output=True, text=True, timeout=seconds, env=ENVIRONMENT, **options)
 
     def expect(self, holds, name, why):
         self.checks += 1

@@ -120,6 +120,28 @@ TYPED_TEST(TrainingTest, AMinimumAtInfinityIsNotAFit) {
   }
 }
 
+// A regulariser that is lost in the tolerance is none; one that shows makes a minimum of separable classes, too.
+TYPED_TEST(TrainingTest, ARegulariserBelowTheToleranceIsNone) {
+  for (const bool separable : {true, false})
+    for (const double l2 : {1e-30, 1e-14, 1e-3}) {
+      CaseSizes sizes{12, 2, 2};
+      sizes.l2 = l2;
+      const LogisticCase c(sizes);
+      oracle::LogisticProblem problem = c.problem();
+      for (std::size_t i = 0; i < 12; ++i) {
+        problem.labels[i] = static_cast<int>(i % 2);
+        problem.x[2 * i] = (i % 2 ? 1 : -1) * (i < 2 && !separable ? -1 : 1);
+        problem.x[2 * i + 1] = static_cast<long double>(i) / 4;
+      }
+      const auto exact = c.make_model<double>(this->device(), problem);
+      std::vector<double> theta(4);
+      const TrainingReport report = train<double>(*exact, *exact, theta, {.tolerance = 1e-10});
+      EXPECT_LE(report.gradient_norm, 1e-10);
+      EXPECT_EQ(report.converged, !separable || l2 == 1e-3) << l2;
+      EXPECT_EQ(report.obstacle.find("--l2 is too small") != std::string::npos, !report.converged) << report.obstacle;
+    }
+}
+
 // Weight zero takes a class away: with a bias there is nothing to converge to, without one there is.
 TYPED_TEST(TrainingTest, AClassWithoutWeightIsAnObstacleToBiasesOnly) {
   for (const bool bias : {false, true}) {
