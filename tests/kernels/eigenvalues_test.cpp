@@ -31,7 +31,7 @@ TYPED_TEST(EigenvaluesTest, OfTheSecondDifferenceAreKnown) {
     }
     const std::vector<T> values = this->eigenvalues(host, size);
     // Backward stable: within c(p) eps ‖A‖, ‖A‖ < 4 (Golub & Van Loan, 8.1).
-    const Real bound = static_cast<Real>(4 * size) * Bounded<T>::kEps;
+    const auto bound = static_cast<double>(static_cast<Real>(4 * size) * Bounded<T>::kEps);
     for (Index j = 0; j < size; ++j)
       EXPECT_NEAR(values[static_cast<std::size_t>(j)],
                   2 - 2 * std::cos(static_cast<double>(j + 1) * M_PI / static_cast<double>(size + 1)), bound)
@@ -46,7 +46,7 @@ TYPED_TEST(EigenvaluesTest, OfARankOneUpdateAreKnown) {
     std::vector<T> host(static_cast<std::size_t>(size * size), T(-0.5));
     for (Index i = 0; i < size; ++i) host[static_cast<std::size_t>(i * size + i)] += 3;
     const std::vector<T> values = this->eigenvalues(host, size);
-    const Real bound = static_cast<Real>(size) * (3 + static_cast<Real>(size)) * Bounded<T>::kEps;
+    const auto bound = static_cast<double>(static_cast<Real>(size) * (3 + static_cast<Real>(size)) * Bounded<T>::kEps);
     EXPECT_NEAR(values[0], 3 - 0.5 * static_cast<double>(size), bound);
     for (Index j = 1; j < size; ++j) EXPECT_NEAR(values[static_cast<std::size_t>(j)], 3, bound) << size << ": " << j;
   }

@@ -11,11 +11,13 @@ template <class C>
 using MinibatchTest = KernelTest<C>;
 TYPED_TEST_SUITE(MinibatchTest, Cases, CaseName);
 
+__extension__ using Wide = unsigned __int128;
+
 /// ⌊u · population⌋ with u = word[0].word[1] of the generator's block, in 128 bits.
 Index reference_draw(std::uint64_t seed, RandomStream stream, std::uint64_t sequence, std::uint64_t draw,
                      Index population) {
   const PhiloxBlock block = philox(seed, stream, (sequence << 40) + draw);
-  const auto u = static_cast<unsigned __int128>(std::uint64_t{block.word[0]} << 32 | block.word[1]);
+  const auto u = static_cast<Wide>(std::uint64_t{block.word[0]} << 32 | block.word[1]);
   return static_cast<Index>((u * static_cast<std::uint64_t>(population)) >> 64);
 }
 
@@ -97,7 +99,9 @@ TYPED_TEST(MinibatchTest, GatheredExamplesAreCopies) {
           }
           for (Index c = 0; c < classes; ++c)
             ASSERT_EQ(got_p[at * classes + c], problem.probabilities[row * classes + c]) << shape;
-          if (weighted) ASSERT_EQ(got_weights[at], problem.weights[row]) << shape;
+          if (weighted) {
+            ASSERT_EQ(got_weights[at], problem.weights[row]) << shape;
+          }
         }
       }
 }
