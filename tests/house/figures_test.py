@@ -104,7 +104,7 @@ class Figure2Convnet(unittest.TestCase):
             self.assertEqual(first, (self.folder / f"b/figure2_convnet.{kind}").read_bytes())
 
     def test_bad_input_is_one_line(self):
-        (self.folder / "loo.csv").write_text(HEADER + 2 * "0,0,0,8,1,1,1,1\n")
+        (self.folder / "loo.csv").write_text(HEADER + "0,0,0,8,1,1,1,1\n1,1,0,8,2,3,1,1\n2,2,0,8,3,2,1,1\n")
         done = self.draw("d")
         self.assertEqual(done.returncode, 2)
         self.assertEqual(done.stderr.count("\n"), 1)
@@ -142,7 +142,7 @@ class Figure2Lissa(unittest.TestCase):
             self.assertEqual(first, (self.folder / f"b/figure2_lissa.{kind}").read_bytes())
 
     def test_a_table_without_the_published_column_is_refused(self):
-        (self.folder / "loo.csv").write_text(HEADER + 2 * "0,0,0,8,1,1,1,1\n")
+        (self.folder / "loo.csv").write_text(HEADER + "0,0,0,8,1,1,1,1\n1,1,0,8,2,3,1,1\n2,2,0,8,3,2,1,1\n")
         done = self.draw("d")
         self.assertEqual(done.returncode, 2)
         self.assertEqual(done.stderr.count("\n"), 1)

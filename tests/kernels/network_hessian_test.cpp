@@ -109,8 +109,12 @@ TYPED_TEST(NetworkHessianTest, ExplicitMatchesOracle) {
 // Held to its own probabilities, an example has no residual, and its Hessian is the Gauss-Newton matrix.
 TYPED_TEST(NetworkHessianTest, OwnProbabilitiesAsTargetsGiveGaussNewton) {
   using T = typename TypeParam::Number;
-  std::vector<NetworkOptions> all{{.name = "layers", .network = {2, 7, 6, {{3, 3, 2}, {4, 2, 1}}, 3}, .n = 5, .m = 7,
-                                   .gathered = true, .weights = true}};
+  std::vector<NetworkOptions> all{{.name = "layers",
+                                   .network = {2, 7, 6, {{3, 3, 2}, {4, 2, 1}}, 3},
+                                   .n = 5,
+                                   .m = 7,
+                                   .gathered = true,
+                                   .weights = true}};
   if (!kSmall) all.push_back({.name = "paper", .network = paper(), .n = 2, .m = 2, .weights = true});
   for (const NetworkOptions& options : all) {
     auto problem = random_network_problem<T>(options, 7);
@@ -131,9 +135,12 @@ TYPED_TEST(NetworkHessianTest, OwnProbabilitiesAsTargetsGiveGaussNewton) {
     std::vector<T> got;
     for (const Index column : columns)
       got.insert(got.end(), hessian.begin() + column * p, hessian.begin() + (column + 1) * p);
-    expect_close(got,
-                 network_closeness(units, [](auto&& network) { return network.product(Curvature::gauss_newton, 0.3); }),
-                 options.name);
+    auto expected =
+        network_closeness(units, [](auto&& network) { return network.product(Curvature::gauss_newton, 0.3); });
+    // Targets are rounded: what that leaves of δ counts as its roundings do in the Hessian.
+    const auto roundings = NetworkReference<Spread<T>, T>(units).product(Curvature::hessian, 0.3);
+    for (std::size_t i = 0; i < roundings.size(); ++i) expected.exact[i].variance += roundings[i].variance;
+    expect_close(got, expected, options.name);
   }
 }
 
