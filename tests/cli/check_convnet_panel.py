@@ -80,7 +80,8 @@ def main():
             program.expect(alone["actual"][0] == loo["actual"][0], "a model by itself",
                            f"{alone['actual'][0]!r}, in the panel {loo['actual'][0]!r}")
             apart = abs(alone["predicted"][0] / predicted[0] - 1)
-            program.expect(apart <= 1e-8, "its prediction", f"{apart:.1e} from retrain's")
+            # retrain scores in single precision here, which is known to some 2**-24 times the root of 2,616 terms.
+            program.expect(apart <= 3e-6, "its prediction", f"{apart:.1e} from retrain's")
 
         done = program.run(*panel[:-1], path("nowhere"), "--out", path("no"))
         program.expect(done.returncode == 2 and "params.npy" in done.stderr and not os.path.exists(path("no")),
