@@ -3,6 +3,7 @@
 
 #include <clout/kernels/cpu/network_convolution.hpp>
 #include <clout/kernels/cpu/network_geometry.hpp>
+#include <clout/kernels/cpu/network_tanh.hpp>
 #include <clout/kernels/cpu/network_tile.hpp>
 
 namespace clout::cpu {
@@ -29,13 +30,25 @@ template <class T, int Rows, int Columns, class Geometry>
           tile.multiply_add([&](int r) { return broadcast(w[r * filter + ky * g.kernel + kx]); },
                             in + (Index{ky} * g.in_width + kx) * kLanes<T>, Index{g.stride} * kLanes<T>);
   }
-  tile.finish(finish, o * out_map + Index{y} * g.out_width + x, out_map, 1);
+  finish.choose([&](const auto& use) __attribute__((always_inline)) {
+    tile.for_each(o * out_map + Index{y} * g.out_width + x, out_map, 1, use);
+  });
+}
+
+// map ← tanh(map) on line y of all channels.
+template <class T, class Geometry>
+[[gnu::noinline]] void activate_line(const Geometry& g, int y, T* map) {
+  const Index out_map = Index{g.out_height} * g.out_width;
+  for (int o = 0; o < g.out; ++o) {
+    T* line = map + (o * out_map + Index{y} * g.out_width) * kLanes<T>;
+    for (int x = 0; x < g.out_width; ++x, line += kLanes<T>) store(line, hyperbolic_tangent<T>(load(line)));
+  }
 }
 
 // Channels innermost: they share a patch of the input.
 template <class T, class Geometry>
 [[gnu::noinline]] void convolve_layer(const Geometry& g, Terms<T> terms, const T* bias, const StoreTangent<T>& finish) {
-  for (int y = 0; y < g.out_height; ++y)
+  for (int y = 0; y < g.out_height; ++y) {
     for_even_tiles<kTilePixels>(
         g.out_width, [&](int x, auto columns) __attribute__((always_inline)) {
           for_tiles_from<kTileChannels>(
@@ -43,6 +56,8 @@ template <class T, class Geometry>
                 convolve_tile<T, rows, columns>(g, terms, bias, o, y, x, finish);
               });
         });
+    if (finish.activates) activate_line(g, y, finish.out);
+  }
 }
 
 // The inputs phase + t·stride of a line, t in 0…pixels−1: their taps j stand at phase + j·stride in the kernel and
@@ -104,8 +119,12 @@ template <class T, int Rows, int Columns, class Geometry>
                             delta - (Index{k} * g.out_width + j) * kLanes<T>, step);
   }
   const Index line = at.v_phase + Index{at.v} * g.stride;
-  tile.finish(finish, i * in_map + line * g.in_width + at.u_phase + at.u * g.stride, in_map,
-              (at.down ? g.in_width : 1) * g.stride);
+  const Index first = i * in_map + line * g.in_width + at.u_phase + at.u * g.stride;
+  const Index pixel = (at.down ? g.in_width : 1) * g.stride;
+  finish.choose(
+      first + (Rows - 1) * in_map + (Columns - 1) * pixel, [&](const auto& use) __attribute__((always_inline)) {
+        tile.for_each(first, in_map, pixel, use);
+      });
 }
 
 template <class T, int Columns, class Geometry>
@@ -133,31 +152,40 @@ template <class T, class Geometry>
   });
 }
 
-// Gathered pixel by pixel, and only where the kernel meets the output. Pixels whose coordinates are equal mod stride meet
-// the same weights.
+// Gathered pixel by pixel, and only where the kernel meets the output. Pixels whose coordinates are equal mod stride
+// meet the same weights; those of a line are computed one kind after the other, while what `finish` reads there is
+// near.
 template <class T, class Geometry>
 [[gnu::noinline]] void convolve_transposed_layer(const Geometry& g, Terms<T> terms, int first_channel,
                                                  const StoreDelta<T>& finish) {
-  const auto compute = [&](auto v_phase, auto u_phase) __attribute__((always_inline)) {
-    const TransposedLine down(g.in_height, g.out_height, g.kernel, g.stride, v_phase);
-    const TransposedLine along(g.in_width, g.out_width, g.kernel, g.stride, u_phase);
-    const auto line_at = [&](int v, Range v_taps) __attribute__((always_inline)) {
-      const auto tiles_at = [&](int t, auto columns) __attribute__((always_inline)) {
-        transposed_tiles<T, columns>(
-            g, terms, first_channel,
-            {v_phase, u_phase, v, along.inside_first + t, v_taps, {0, along.taps}, false}, finish);
-      };
-      for_even_tiles<kTilePixels>(along.inside_last - along.inside_first, tiles_at);
-    };
-    for (int v = 0; v < down.pixels; ++v)
-      if (down.is_inside(v)) line_at(v, {0, down.taps});  // known to the compiler where the geometry is
-      else line_at(v, down.taps_at(v));
-    for (int u = 0; u < along.pixels; ++u)
-      if (!along.is_inside(u)) transposed_column(g, terms, first_channel, down, along, u, finish);
+  const auto along_of = [&](int u_phase) __attribute__((always_inline)) {
+    return TransposedLine(g.in_width, g.out_width, g.kernel, g.stride, u_phase);
   };
-  for_each_phase(g, [&](auto v_phase) __attribute__((always_inline)) {
-    for_each_phase(g, [&](auto u_phase) __attribute__((always_inline)) { compute(v_phase, u_phase); });
-  });
+  for_each_phase(
+      g, [&](auto v_phase) __attribute__((always_inline)) {
+        const TransposedLine down(g.in_height, g.out_height, g.kernel, g.stride, v_phase);
+        const auto line_at = [&](int v, Range v_taps) __attribute__((always_inline)) {
+          for_each_phase(
+              g, [&](auto u_phase) __attribute__((always_inline)) {
+                const TransposedLine along = along_of(u_phase);
+                const auto tiles_at = [&](int t, auto columns) __attribute__((always_inline)) {
+                  transposed_tiles<T, columns>(
+                      g, terms, first_channel,
+                      {v_phase, u_phase, v, along.inside_first + t, v_taps, {0, along.taps}, false}, finish);
+                };
+                for_even_tiles<kTilePixels>(along.inside_last - along.inside_first, tiles_at);
+              });
+        };
+        for (int v = 0; v < down.pixels; ++v)
+          if (down.is_inside(v)) line_at(v, {0, down.taps});  // known to the compiler where the geometry is
+          else line_at(v, down.taps_at(v));
+        for_each_phase(
+            g, [&](auto u_phase) __attribute__((always_inline)) {
+              const TransposedLine along = along_of(u_phase);
+              for (int u = 0; u < along.pixels; ++u)
+                if (!along.is_inside(u)) transposed_column(g, terms, first_channel, down, along, u, finish);
+            });
+      });
 }
 
 // A tile: the weights of some output channels that lie together at `right`, over the lines `block` of the output.
@@ -173,10 +201,9 @@ template <class T, int Rows, int Columns, class Geometry>
     for (int x = 0; x < g.out_width; ++x, d += kLanes<T>, h += g.stride * kLanes<T>)
       tile.multiply_add([&](int r) { return load(d + r * out_map); }, h, right_step);
   }
-  const auto add = [sums](Index at, Vector<T> value) {
+  tile.for_each(0, filter, 1, [sums](Index at, Vector<T> value) {
     store(sums + at * kLanes<T>, load(sums + at * kLanes<T>) + value);
-  };
-  tile.finish(add, 0, filter, 1);
+  });
 }
 
 // Lines of the output in blocks of about kBlockPixels, which stay in the nearest cache while all weights take them in

@@ -26,20 +26,27 @@ struct ConvolutionTerm {
   Range channels;
 };
 
-/// What becomes of a convolution's result: itself, or, with the layer's h, R{h} = h′ R{a}, and −2 h R{a} δa where δ is
-/// there.
+/// What becomes of a convolution's result: itself, its tanh or, with the layer's h, R{h} = h′ R{a}, and −2 h R{a} δa
+/// where δ is there.
 template <class T>
 struct StoreTangent {
   T* out;
   const T *h = nullptr, *delta = nullptr;
   T* delta_tangent = nullptr;
+  bool activates = false;
 
-  [[gnu::always_inline]] void operator()(Index at, Vector<T> value) const {
-    at *= kLanes<T>;
-    if (!h) return store(out + at, value);
-    const Vector<T> h_at = load(h + at), product = h_at * value;
-    store(out + at, value - h_at * product);
-    if (delta) store(delta_tangent + at, T(-2) * product * load(delta + at));
+  /// use(f), f(index, value) being what is done with each result: the choice is made once for all of a tile.
+  template <class Use>
+  [[gnu::always_inline]] void choose(const Use& use) const {
+    const auto tangent = [this](Index at, Vector<T> value, auto has_delta) __attribute__((always_inline)) {
+      at *= kLanes<T>;
+      const Vector<T> h_at = load(h + at), product = h_at * value;
+      store(out + at, value - h_at * product);
+      if constexpr (has_delta) store(delta_tangent + at, T(-2) * product * load(delta + at));
+    };
+    if (!h) use([this](Index at, Vector<T> value) { store(out + at * kLanes<T>, value); });
+    else if (!delta) use([&](Index at, Vector<T> value) { tangent(at, value, std::false_type{}); });
+    else use([&](Index at, Vector<T> value) { tangent(at, value, std::true_type{}); });
   }
 };
 
@@ -51,13 +58,19 @@ struct StoreDelta {
   const T* h = nullptr;
   Index adds_until = 0;
 
-  [[gnu::always_inline]] void operator()(Index at, Vector<T> value) const {
-    T* to = out + at * kLanes<T>;
-    if (!h) return store(to, value);
-    const Vector<T> h_at = load(h + at * kLanes<T>);
-    value -= h_at * (h_at * value);
-    if (at < adds_until) value += load(to);
-    store(to, value);
+  /// use(f) for results of which `last` has the largest index.
+  template <class Use>
+  [[gnu::always_inline]] void choose(Index last, const Use& use) const {
+    const auto delta = [this](Index at, Vector<T> value, bool adds) __attribute__((always_inline)) {
+      T* to = out + at * kLanes<T>;
+      const Vector<T> h_at = load(h + at * kLanes<T>);
+      value -= h_at * (h_at * value);
+      if (adds) value += load(to);
+      store(to, value);
+    };
+    if (!h) use([this](Index at, Vector<T> value) { store(out + at * kLanes<T>, value); });
+    else if (last < adds_until) use([&](Index at, Vector<T> value) { delta(at, value, true); });
+    else use([&](Index at, Vector<T> value) { delta(at, value, at < adds_until); });
   }
 };
 

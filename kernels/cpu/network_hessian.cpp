@@ -137,13 +137,15 @@ class HessianTask {
     const auto& [values, deltas, tangents, delta_tangents, probabilities, rest] = memory_;
     const T* parameters = op_.parameters.data;
     const StoreTangent<T> finish{tangents + out, values + out, deltas + out, delta_tangents + out};
-    Index at = Index{unit.out} * layer_.out_height * layer_.out_width;
-    for (int y = 0; y < layer_.out_height; ++y)
-      for (int x = 0; x < layer_.out_width; ++x, ++at) {
-        const Index row = Index{unit.in} * layer_.in_height + Index{y} * layer_.stride + unit.row;
-        const Index pixel = row * layer_.in_width + Index{x} * layer_.stride + unit.column;
-        finish(at, unit.is_bias ? broadcast(T(1)) : load(values + in + pixel * kLanes<T>));
-      }
+    finish.choose([&](const auto& use) {
+      Index at = Index{unit.out} * layer_.out_height * layer_.out_width;
+      for (int y = 0; y < layer_.out_height; ++y)
+        for (int x = 0; x < layer_.out_width; ++x, ++at) {
+          const Index row = Index{unit.in} * layer_.in_height + Index{y} * layer_.stride + unit.row;
+          const Index pixel = row * layer_.in_width + Index{x} * layer_.stride + unit.column;
+          use(at, unit.is_bias ? broadcast(T(1)) : load(values + in + pixel * kLanes<T>));
+        }
+    });
     const TangentSource source{map, {unit.out, unit.out + 1}};
     tangent_forward<T>(layout_, parameters, nullptr, source, values, tangents, deltas, delta_tangents);
     residual_tangent(weights);

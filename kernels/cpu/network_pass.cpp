@@ -1,6 +1,5 @@
 #include <array>
 #include <clout/kernels/cpu/network_pass.hpp>
-#include <clout/kernels/cpu/network_tanh.hpp>
 
 namespace clout::cpu {
 namespace {
@@ -26,7 +25,9 @@ void spread(const NetworkLayout<T>& layout, int first_channel, const T* pooled, 
   const Index pixels = layout.shape.pixels();
   for (int c = first_channel; c < layout.shape.pooled; ++c) {
     const Vector<T> value = load(pooled + c * kLanes<T>) / static_cast<T>(pixels);
-    for (Index pixel = 0; pixel < pixels; ++pixel) finish(c * pixels + pixel, value);
+    finish.choose((c + 1) * pixels - 1, [&](const auto& use) {
+      for (Index pixel = 0; pixel < pixels; ++pixel) use(c * pixels + pixel, value);
+    });
   }
 }
 
@@ -65,10 +66,7 @@ void forward(const NetworkLayout<T>& layout, const T* parameters, T* values) {
   for (int l = 0; l < layout.shape.convolutions; ++l) {
     const Convolution& layer = layout.shape.convolution[l];
     const std::array terms{ConvolutionTerm<T>{parameters + layer.weight, values + layout.map[l], {0, layer.in}}};
-    T* map = values + layout.map[l + 1];
-    convolve<T>(layer, terms, parameters + layer.bias, {map});
-    for (Index at = 0; at < layer.out_size() * kLanes<T>; at += kLanes<T>)
-      store(map + at, hyperbolic_tangent<T>(load(map + at)));
+    convolve<T>(layer, terms, parameters + layer.bias, {.out = values + layout.map[l + 1], .activates = true});
   }
   const Convolution& head = layout.head;
   pool(layout, {0, head.in}, values);

@@ -47,26 +47,30 @@ struct PixelTile {
       for (int c = 0; c < Columns; ++c) sum[r][c] = value;
     }
   }
-  /// sum[r][c] += left(r) · right[c·step].
+  /// sum[r][c] += left(r) · right[c·step]. Sums, a column's pixels and a weight would take all 16 registers that there
+  /// are without AVX-512, which GCC cannot keep up; so the last column is read from memory.
   template <class Left>
   [[gnu::always_inline]] void multiply_add(const Left& left, const T* right, Index step) {
+    constexpr bool kCrowded = kVectorBytes < 64 && (Rows + 1) * Columns + 1 >= 16;
+    constexpr int kHeld = kCrowded ? Columns - 1 : Columns;
     Vector<T> pixel[Columns];
 #pragma GCC unroll 16
-    for (int c = 0; c < Columns; ++c) pixel[c] = in_register(load(right + c * step));
+    for (int c = 0; c < kHeld; ++c) pixel[c] = in_register(load(right + c * step));
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
       const Vector<T> value = in_register(left(r));
 #pragma GCC unroll 16
-      for (int c = 0; c < Columns; ++c) sum[r][c] += value * pixel[c];
+      for (int c = 0; c < kHeld; ++c) sum[r][c] = add_product<T>(sum[r][c], value, pixel[c]);
+      if constexpr (kCrowded) sum[r][kHeld] = add_product<T>(sum[r][kHeld], value, right + kHeld * step);
     }
   }
-  /// finish(index, sum[r][c]), index = first + r·row_step + c·column_step.
-  template <class Finish>
-  [[gnu::always_inline]] void finish(const Finish& finish, Index first, Index row_step, Index column_step) const {
+  /// use(index, sum[r][c]), index = first + r·row_step + c·column_step.
+  template <class Use>
+  [[gnu::always_inline]] void for_each(Index first, Index row_step, Index column_step, const Use& use) const {
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 16
-      for (int c = 0; c < Columns; ++c) finish(first + r * row_step + c * column_step, sum[r][c]);
+      for (int c = 0; c < Columns; ++c) use(first + r * row_step + c * column_step, sum[r][c]);
   }
 };
 
