@@ -85,8 +85,8 @@ template <class T>
 void Lanczos<T>::combine_basis(std::span<const double> coordinates, MatrixView<T> out) const {
   Device& device = hessian_.device();
   for (std::size_t i = 0; i < coordinates.size(); ++i)
-    device.kernels<T>().combine(
-        device, {coordinates[i], basis_.rows_from(static_cast<Index>(i), 1), i == 0 ? 0.0 : 1.0, out});
+    device.kernels<T>().combine(device,
+                                {coordinates[i], basis_.rows_from(static_cast<Index>(i), 1), i == 0 ? 0.0 : 1.0, out});
 }
 
 template <class T>

@@ -15,7 +15,8 @@ struct RitzValues {
 };
 
 /// Lanczos with full reorthogonalisation (Golub & Van Loan, section 10.3): every new vector is made orthogonal to all
-/// before it twice, in double, so that no eigenvalue appears more often than it is there. m steps hold m + 1 vectors of p.
+/// before it twice, in double, so that no eigenvalue appears more often than it is there. m steps hold m + 1 vectors of
+/// p.
 template <class T>
 class Lanczos {
  public:
@@ -52,9 +53,9 @@ class Lanczos {
   HessianOperator<T> hessian_;
   Index most_steps_;
   Workspace memory_;
-  MatrixView<T> basis_;                             // [most_steps + 1][p]
-  double* dots_ = nullptr;                          // [most_steps + 1]
-  std::vector<double> diagonal_, off_diagonal_;     // α, β: [m]
+  MatrixView<T> basis_;                          // [most_steps + 1][p]
+  double* dots_ = nullptr;                       // [most_steps + 1]
+  std::vector<double> diagonal_, off_diagonal_;  // α, β: [m]
   bool is_invariant_ = true, is_finite_ = true;
 };
 

@@ -31,13 +31,22 @@ double curvature_everywhere(const HessianOperator<T>& hessian) {
   return hessian.objective().l2() + hessian.damping();
 }
 
-/// The Ritz values of a few steps from `start`, [1][p]; none where that is zero. `is_finite` becomes false where a number is none.
+/// A few steps from `start`, [1][p]; no values where that is zero. `is_finite` becomes false where a number is none.
 template <class T>
-std::vector<double> ritz_values(Lanczos<T>& lanczos, MatrixView<const T> start, bool& is_finite) {
+RitzValues ritz_values(Lanczos<T>& lanczos, MatrixView<const T> start, bool& is_finite) {
   lanczos.start(start);
   lanczos.advance(kLanczosSteps);
   is_finite = is_finite && lanczos.is_finite();
-  return lanczos.ritz().values;
+  return lanczos.ritz();
+}
+
+/// The least of those in which the start vector has a part that is not rounding: what it has no part in does not matter to
+/// the solution for it.
+template <class T>
+double smallest_with_part(const RitzValues& ritz) {
+  for (std::size_t i = 0; i < ritz.values.size(); ++i)
+    if (std::sqrt(ritz.weights[i]) > HessianOperator<T>::kRounding) return ritz.values[i];
+  return ritz.values.back();
 }
 
 }  // namespace
@@ -79,7 +88,8 @@ LissaSpectrum measure_spectrum(const HessianOperator<T>& hessian, MatrixView<con
   LissaSpectrum spectrum;
   double lowest = std::numeric_limits<double>::infinity();
   bool is_finite = true;
-  const auto look = [&](const std::vector<double>& values) {
+  const auto look = [&](const RitzValues& ritz) {
+    const std::vector<double>& values = ritz.values;
     if (values.empty()) return;
     lowest = std::min(lowest, values.front());
     spectrum.largest = std::max(spectrum.largest, kRitzMargin * values.back());
@@ -90,13 +100,13 @@ LissaSpectrum measure_spectrum(const HessianOperator<T>& hessian, MatrixView<con
     const Buffer<T> start(device, std::span<const T>(host));
     look(ritz_values<T>(lanczos, start.view(1, p), is_finite));
   }
-  // What right-hand sides have no part in does not matter to their solutions.
   bool is_first = true;
   for (Index j = 0; j < looked_at; ++j) {
-    const std::vector<double> values = ritz_values<T>(lanczos, right_hand_sides.rows_from(j, 1), is_finite);
-    look(values);
-    if (values.empty()) continue;
-    spectrum.smallest = is_first ? values.front() : std::min(spectrum.smallest, values.front());
+    const RitzValues ritz = ritz_values<T>(lanczos, right_hand_sides.rows_from(j, 1), is_finite);
+    look(ritz);
+    if (ritz.values.empty()) continue;
+    const double smallest = smallest_with_part<T>(ritz);
+    spectrum.smallest = is_first ? smallest : std::min(spectrum.smallest, smallest);
     is_first = false;
   }
   spectrum.products = lanczos.hessian().products() - hessian.products();

@@ -1,5 +1,6 @@
 #pragma once
-// Normal numbers, and random vectors that look at an operator: from a counter-based generator, the same on every backend.
+// Normal numbers, and random vectors that look at an operator: from a counter-based generator, the same on every
+// backend.
 
 #include <clout/kernels/philox.hpp>
 #include <cmath>

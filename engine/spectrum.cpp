@@ -15,7 +15,8 @@ Spectrum spectrum_of(Device& device, MatrixView<double> matrix) {
   device.kernels<double>().symmetric_eigenvalues(device, {matrix, values.data()});
   Spectrum result{values.to_host(), 0};
   for (const double value : result.eigenvalues)
-    if (!std::isfinite(value)) throw NotCertified("spectrum: NaN or infinity in the Hessian: check x and the parameters");
+    if (!std::isfinite(value))
+      throw NotCertified("spectrum: NaN or infinity in the Hessian: check x and the parameters");
   const double norm = std::max(std::abs(result.smallest()), std::abs(result.largest()));
   result.rounding = static_cast<double>(p) * std::numeric_limits<double>::epsilon() * norm;
   return result;

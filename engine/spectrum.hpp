@@ -13,8 +13,8 @@ struct Spectrum {
   double smallest() const { return eigenvalues.front(); }
   double largest() const { return eigenvalues.back(); }
   double trace() const;
-  Index negative() const;           ///< below −rounding
-  Index positive() const;           ///< above rounding
+  Index negative() const;  ///< below −rounding
+  Index positive() const;  ///< above rounding
   bool is_positive_definite() const { return positive() == static_cast<Index>(eigenvalues.size()); }
   SpectrumEnds ends() const;
   double advised_damping() const { return ends().advised_damping(); }

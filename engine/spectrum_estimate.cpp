@@ -22,8 +22,7 @@ bool are_known(double smallest, double smallest_error, double largest, double la
 }
 
 void require_finite(bool is_finite) {
-  if (!is_finite)
-    throw NotCertified("spectrum: NaN or infinity in a Hessian product: check x and the parameters");
+  if (!is_finite) throw NotCertified("spectrum: NaN or infinity in a Hessian product: check x and the parameters");
 }
 
 /// Lower bound of the spectrum between Ritz values after `steps`, but for rounding; −∞ where the theorem says nothing.
@@ -41,7 +40,8 @@ Index planned_steps(const HessianOperator<double>& hessian, Index most) {
   const std::size_t used = device.used_memory(), limit = device.memory_limit(), left = limit > used ? limit - used : 0;
   const auto needed = [&](Index steps) {
     const Index others = 2 * kProbes * p + std::max(steps + 1, kProbes);
-    return hessian.scratch(kProbes) + static_cast<std::size_t>(others) * sizeof(double) + Lanczos<double>::memory(p, steps);
+    return hessian.scratch(kProbes) + static_cast<std::size_t>(others) * sizeof(double) +
+           Lanczos<double>::memory(p, steps);
   };
   const Index least = std::min(most, Index{2});
   if (needed(least) > left)
@@ -97,7 +97,8 @@ class Estimator {
 void Estimator::iterate() {
   block_.upload(random_direction<double>(probe_sequence(options_.seed, ProbeSection::lanczos_start), p_));
   lanczos_.start(block_.view(1, p_));
-  for (Index look = std::min(kFirstLook, most_);; look = std::min(static_cast<Index>(kGrowth * static_cast<double>(look)), most_)) {
+  for (Index look = std::min(kFirstLook, most_);;
+       look = std::min(static_cast<Index>(kGrowth * static_cast<double>(look)), most_)) {
     while (lanczos_.steps() < look && !lanczos_.is_finished()) {
       lanczos_.advance(1);
       if (progress_) progress_("Lanczos", static_cast<double>(lanczos_.steps()), static_cast<double>(most_));
@@ -148,9 +149,11 @@ void Estimator::bound_the_rest() {
   SpectrumEstimate& r = result_;
   const double size = std::max(std::abs(r.smallest), std::abs(r.largest));
   r.rounding = HessianOperator<double>::kRounding * size;
-  const double beyond = r.rounding + (lanczos_.is_invariant() ? 0 : r.smallest - floor_of(r.steps, p_, r.smallest, r.largest));
+  const double beyond =
+      r.rounding + (lanczos_.is_invariant() ? 0 : r.smallest - floor_of(r.steps, p_, r.smallest, r.largest));
   r.at_least = r.smallest - beyond, r.at_most = r.largest + beyond;
-  r.negative_at_least = std::lower_bound(r.ritz.values.begin(), r.ritz.values.end(), -r.rounding) - r.ritz.values.begin();
+  r.negative_at_least =
+      std::lower_bound(r.ritz.values.begin(), r.ritz.values.end(), -r.rounding) - r.ritz.values.begin();
   r.is_converged = are_known(r.smallest, r.smallest_error, r.largest, r.largest_error, options_.tolerance);
 }
 
@@ -179,7 +182,8 @@ void Estimator::estimate_trace() {
     require_finite(std::isfinite(squares));
     trace.value = trace.within + mean;
     const double n = static_cast<double>(trace.probes);
-    trace.standard_error = trace.probes > 1 ? std::sqrt(squares / (n * (n - 1))) : std::numeric_limits<double>::infinity();
+    trace.standard_error =
+        trace.probes > 1 ? std::sqrt(squares / (n * (n - 1))) : std::numeric_limits<double>::infinity();
     if (progress_) progress_("trace", n, static_cast<double>(options_.most_probes));
     if (trace.standard_error <= options_.trace_error * std::abs(trace.value)) return;
   }
@@ -193,7 +197,8 @@ SpectrumEstimate estimate_spectrum(HessianOperator<double> hessian, const Spectr
 }
 
 double lanczos_doubt(Index steps, Index parameters, double doubt) {
-  const double root = std::log(1.648 * std::sqrt(static_cast<double>(parameters)) / doubt) / static_cast<double>(2 * steps - 1);
+  const double root =
+      std::log(1.648 * std::sqrt(static_cast<double>(parameters)) / doubt) / static_cast<double>(2 * steps - 1);
   return std::min(1.0, root * root);
 }
 

@@ -114,18 +114,19 @@ void run_spectrum(const Invocation& call) {
 }  // namespace
 
 void add_spectrum(CLI::App& app, Options& o, Run& chosen) {
-  CLI::App& sub = add_verb(app, "spectrum",
-                           "eigenvalues of the Hessian: is it positive definite, which damping makes it so, which solver",
-                           "clout spectrum --model convnet --l2 0.001 --x x.npy --y y.npy --params params.npy --out "
-                           "spectrum.json",
-                           run_spectrum, chosen);
+  CLI::App& sub = add_verb(
+      app, "spectrum", "eigenvalues of the Hessian: is it positive definite, which damping makes it so, which solver",
+      "clout spectrum --model convnet --l2 0.001 --x x.npy --y y.npy --params params.npy --out "
+      "spectrum.json",
+      run_spectrum, chosen);
   add_common(sub, o);
   add_model(sub, o);
   add_data(sub, o, true);
   add_curvature(sub, o);
-  sub.add_option("--method", o.method,
-                 "explicit (all eigenvalues of the assembled Hessian), lanczos (both ends, by products), or auto: explicit "
-                 "where it fits")
+  sub.add_option(
+         "--method", o.method,
+         "explicit (all eigenvalues of the assembled Hessian), lanczos (both ends, by products), or auto: explicit "
+         "where it fits")
       ->check(CLI::IsMember({"auto", "explicit", "lanczos"}))
       ->capture_default_str();
   sub.add_option("--lanczos-steps", o.lanczos_steps, "most steps of Lanczos, each a product and a vector in memory")

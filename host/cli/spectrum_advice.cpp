@@ -20,15 +20,20 @@ std::string brief(double value) { return number_text(value, 3); }
 std::string chance() { return "but for a chance of " + brief(SpectrumEstimate::kDoubt); }
 
 std::string definiteness_line(const SpectrumEnds& ends) {
-  const std::string found = ends.are_all ? "the smallest eigenvalue is " + brief(ends.smallest) + ", known to " + brief(ends.rounding)
-                                         : "an eigenvalue is within " + brief(ends.smallest_error) + " of " + brief(ends.smallest);
+  const std::string found =
+      ends.are_all ? "the smallest eigenvalue is " + brief(ends.smallest) + ", known to " + brief(ends.rounding)
+                   : "an eigenvalue is within " + brief(ends.smallest_error) + " of " + brief(ends.smallest);
   const std::string floor = std::isfinite(ends.at_least) ? "none is below " + brief(ends.at_least) + ", " + chance()
                                                          : "so few steps say nothing about others";
   switch (ends.definiteness()) {
-    case Definiteness::definite: return "positive definite: " + found + (ends.are_all ? "" : "; " + floor);
-    case Definiteness::indefinite: return "not positive definite: " + found;
-    case Definiteness::singular: return "singular to rounding: " + found;
-    case Definiteness::not_known: break;
+    case Definiteness::definite:
+      return "positive definite: " + found + (ends.are_all ? "" : "; " + floor);
+    case Definiteness::indefinite:
+      return "not positive definite: " + found;
+    case Definiteness::singular:
+      return "singular to rounding: " + found;
+    case Definiteness::not_known:
+      break;
   }
   return "not known to be positive definite: " + found + "; " + floor + " (more --lanczos-steps may tell)";
 }
@@ -36,8 +41,8 @@ std::string definiteness_line(const SpectrumEnds& ends) {
 std::string damping_line(const SpectrumEnds& ends, double damping) {
   if (ends.definiteness() == Definiteness::definite)
     return "none is needed; the condition number is " + brief(ends.condition(0));
-  std::string line = "--damping " + brief(damping) + " makes it positive definite, condition number " +
-                     brief(ends.condition(damping));
+  std::string line =
+      "--damping " + brief(damping) + " makes it positive definite, condition number " + brief(ends.condition(damping));
   if (const double sure = ends.sure_damping(); sure > damping && std::isfinite(sure) && !ends.are_all)
     line += ", as far as Lanczos saw; --damping " + brief(sure) + " does, " + chance();
   return line;
@@ -46,12 +51,14 @@ std::string damping_line(const SpectrumEnds& ends, double damping) {
 /// Right-hand sides from which on the factor costs less than CG, in products.
 Index break_even(Index direct, const SpectrumEnds::Count& cg) { return direct / std::max(cg.products, Index{1}) + 1; }
 
-std::string solver_line(const SpectrumEnds::Count& cg, Index parameters, double damping, double tolerance, double passes) {
+std::string solver_line(const SpectrumEnds::Count& cg, Index parameters, double damping, double tolerance,
+                        double passes) {
   const std::string with = damping > 0 ? " with --damping " + brief(damping) : "";
   std::string line = "--solver cg" + with + ": " + (cg.is_bound ? "at most " : "about ") + std::to_string(cg.products) +
                      " products a right-hand side to " + brief(tolerance);
   if (parameters <= kMostDirectParameters)
-    line += "; --solver direct (" + std::to_string(mebibytes(static_cast<std::size_t>(parameters * parameters) * sizeof(double))) +
+    line += "; --solver direct (" +
+            std::to_string(mebibytes(static_cast<std::size_t>(parameters * parameters) * sizeof(double))) +
             " MiB, at most " + std::to_string(parameters) + " products once) from " +
             std::to_string(break_even(parameters, cg)) + " right-hand sides on";
   if (std::isfinite(passes)) line += "; --solver lissa: up to " + brief(passes) + " passes over the data";

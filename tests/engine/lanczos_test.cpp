@@ -15,7 +15,8 @@ template <class T>
 oracle::Matrix rows_of(Device& device, MatrixView<const T> view) {
   const std::vector<T> host = to_host(device, view);
   oracle::Matrix rows;
-  for (Index j = 0; j < view.rows; ++j) rows.emplace_back(host.begin() + j * view.columns, host.begin() + (j + 1) * view.columns);
+  for (Index j = 0; j < view.rows; ++j)
+    rows.emplace_back(host.begin() + j * view.columns, host.begin() + (j + 1) * view.columns);
   return rows;
 }
 
@@ -39,7 +40,8 @@ class LanczosTest : public ::testing::Test {
   Lanczos<T> started(Objective<T>& objective, Index most, std::uint64_t seed = 0) {
     Lanczos<T> lanczos(HessianOperator<T>(objective, 0), most);
     const Index p = objective.parameters();
-    const Buffer<T> start(*device_, std::span<const T>(random_direction<T>(probe_sequence(seed, ProbeSection::lanczos_start), p)));
+    const Buffer<T> start(
+        *device_, std::span<const T>(random_direction<T>(probe_sequence(seed, ProbeSection::lanczos_start), p)));
     lanczos.start(start.view(1, p));
     return lanczos;
   }
@@ -176,7 +178,8 @@ TYPED_TEST(LanczosOfModelTest, AllStepsAreTheOraclesEigenvalues) {
   const Index p = model->parameters();
   const oracle::Vector exact = eigenvalues(oracle::hessian(c.problem(), c.theta()));
   Lanczos<T> lanczos(HessianOperator<T>(*model, 0.25), p);
-  const Buffer<T> start(this->device(), std::span<const T>(random_direction<T>(probe_sequence(0, ProbeSection::lanczos_start), p)));
+  const Buffer<T> start(this->device(),
+                        std::span<const T>(random_direction<T>(probe_sequence(0, ProbeSection::lanczos_start), p)));
   lanczos.start(start.view(1, p));
   lanczos.advance(p);
   // Two classes: half of the eigenvalues are lambda, the others differ.

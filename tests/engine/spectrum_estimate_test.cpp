@@ -38,19 +38,22 @@ TEST_F(SpectrumEstimateTest, TheEndsAreWithinTheirErrorsAndInsideTheBounds) {
     for (const Index steps : {Index{4}, Index{12}, Index{61}}) {
       const SpectrumEstimate found = estimate(values, {.most_steps = steps});
       const oracle::Vector exact = eigenvalues(with_eigenvalues(values));
-      const double rounding = found.rounding, low = static_cast<double>(exact.front()), high = static_cast<double>(exact.back());
+      const double rounding = found.rounding, low = static_cast<double>(exact.front()),
+                   high = static_cast<double>(exact.back());
       EXPECT_GE(found.smallest, low - rounding);
       EXPECT_LE(found.largest, high + rounding);
       const auto nearest = [&](double to) {
         double least_distance = 1e9;
-        for (const long double value : exact) least_distance = std::min(least_distance, std::abs(static_cast<double>(value) - to));
+        for (const long double value : exact)
+          least_distance = std::min(least_distance, std::abs(static_cast<double>(value) - to));
         return least_distance;
       };
       EXPECT_LE(nearest(found.smallest), found.smallest_error + rounding);
       EXPECT_LE(nearest(found.largest), found.largest_error + rounding);
       EXPECT_LE(found.at_least, low);
       EXPECT_GE(found.at_most, high);
-      EXPECT_LE(found.negative_at_least, std::count_if(exact.begin(), exact.end(), [](long double value) { return value < -1e-15L; }));
+      EXPECT_LE(found.negative_at_least,
+                std::count_if(exact.begin(), exact.end(), [](long double value) { return value < -1e-15L; }));
       if (steps > 60) {
         EXPECT_TRUE(found.is_converged);
         EXPECT_NEAR(found.smallest, low, 1e-6 * std::max(std::abs(low), high));
@@ -82,7 +85,8 @@ TEST_F(SpectrumEstimateTest, DoubtIsTheTheoremsAndHolds) {
   int beyond = 0;
   constexpr int kSeeds = 40;
   for (int seed = 0; seed < kSeeds; ++seed) {
-    const SpectrumEstimate found = estimate(values, {.most_steps = 6, .most_probes = 0, .seed = static_cast<std::uint64_t>(seed)});
+    const SpectrumEstimate found =
+        estimate(values, {.most_steps = 6, .most_probes = 0, .seed = static_cast<std::uint64_t>(seed)});
     if (found.smallest > 99 * lanczos_doubt(6, 100, 0.5)) ++beyond;
   }
   EXPECT_LE(beyond, kSeeds / 2 + 15);  // five standard deviations above the half
@@ -170,7 +174,8 @@ TEST_F(SpectrumEstimateTest, SaysWhetherItIsDefiniteAndWhichDampingMakesItSo) {
   EXPECT_TRUE(std::isinf(estimate(decaying(200, 1e-3L, 4), {.most_steps = 4}).ends().sure_damping()));
 
   SpectrumEnds singular = definite;
-  singular.are_all = true, singular.smallest = singular.smallest_error = 0, singular.at_least = -1e-14, singular.rounding = 1e-14;
+  singular.are_all = true, singular.smallest = singular.smallest_error = 0, singular.at_least = -1e-14,
+  singular.rounding = 1e-14;
   EXPECT_EQ(singular.definiteness(), Definiteness::singular);
   EXPECT_NEAR(singular.advised_damping(), 4e-6, 1e-11);
 }
@@ -179,7 +184,8 @@ TEST_F(SpectrumEstimateTest, CgTakesWhatIsForetold) {
   oracle::Vector values;
   for (int i = 0; i < 300; ++i) values.push_back(0.02L + 0.00005L * i * i);
   MatrixObjective<double> objective(*device_, with_eigenvalues(values));
-  const SpectrumEstimate found = estimate_spectrum(HessianOperator<double>(objective, 0), {.most_steps = 250, .tolerance = 1e-14});
+  const SpectrumEstimate found =
+      estimate_spectrum(HessianOperator<double>(objective, 0), {.most_steps = 250, .tolerance = 1e-14});
   SpectrumEnds all = found.ends();
   all.are_all = true, all.values.assign(values.begin(), values.end()), all.weights.assign(values.size(), 1);
   for (const double damping : {0.0, 0.3})
@@ -189,7 +195,8 @@ TEST_F(SpectrumEstimateTest, CgTakesWhatIsForetold) {
       // The certified loop asks its inner solver for half of the tolerance.
       const auto solver = make_conjugate_gradient<double>(objective, objective, damping, 2 * tolerance);
       const Index taken = solve(*solver, {even}).report.columns[0].iterations;
-      const SpectrumEnds::Count exact = all.cg_products(damping, tolerance), ritz = found.ends().cg_products(damping, tolerance);
+      const SpectrumEnds::Count exact = all.cg_products(damping, tolerance),
+                                ritz = found.ends().cg_products(damping, tolerance);
       EXPECT_FALSE(exact.is_bound);
       EXPECT_NEAR(static_cast<double>(exact.products), static_cast<double>(taken), 2) << damping << ", " << tolerance;
       EXPECT_FALSE(ritz.is_bound);
