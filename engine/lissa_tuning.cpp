@@ -19,7 +19,7 @@ constexpr double kLeastMargin = 1.1;                      // of σ over λ_max/2
 constexpr double kForgetting = 2.3;                       // e^(−2.3) = 0.1
 constexpr double kContraction = 0.25;                     // aimed at, by noise
 constexpr double kLargestDepth = 1e9;
-constexpr double kFullPasses = 2;                         // of a round: what it leaves, and the certificate
+constexpr double kFullPasses = 2;  // of a round: what it leaves, and the certificate
 // Directions flatter than this part of λ_max are given up to rounding, or to the rounds.
 constexpr double kFlattest = 1e-7;
 
@@ -40,8 +40,8 @@ RitzValues ritz_values(Lanczos<T>& lanczos, MatrixView<const T> start, bool& is_
   return lanczos.ritz();
 }
 
-/// The least of those in which the start vector has a part that is not rounding: what it has no part in does not matter to
-/// the solution for it.
+/// The least of those in which the start vector has a part that is not rounding: what it has no part in does not matter
+/// to the solution for it.
 template <class T>
 double smallest_with_part(const RitzValues& ritz) {
   for (std::size_t i = 0; i < ritz.values.size(); ++i)
@@ -143,7 +143,8 @@ double lissa_passes(const LissaSpectrum& spectrum, Index examples, Index repeats
   const Index batch = lissa_batch(spectrum, examples);
   const Index depth = lissa_depth(spectrum, lissa_scale(spectrum, batch), batch, repeats);
   const double rounds = std::ceil(std::log(tolerance) / std::log(kContraction));
-  const double steps = static_cast<double>(depth) * static_cast<double>(batch * repeats) / static_cast<double>(examples);
+  const double steps =
+      static_cast<double>(depth) * static_cast<double>(batch * repeats) / static_cast<double>(examples);
   return rounds * (steps + kFullPasses);
 }
 
