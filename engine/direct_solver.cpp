@@ -28,9 +28,21 @@ class FactorCorrection : public Correction<T> {
 template <class T>
 HessianFactor<T>::HessianFactor(Objective<T>& objective, double damping, const Progress& progress)
     : device_(objective.device()), size_(objective.parameters()), matrix_(device_, size_ * size_) {
-  const MatrixView<T> matrix = matrix_.view(size_, size_);
   if (progress) progress("explicit Hessian", 0, 2);
-  objective.explicit_hessian(damping, matrix);
+  objective.explicit_hessian(damping, matrix_.view(size_, size_));
+  factorise(objective, damping, progress);
+}
+
+template <class T>
+HessianFactor<T>::HessianFactor(Objective<T>& objective, Buffer<T> hessian, double damping, const Progress& progress)
+    : device_(objective.device()), size_(objective.parameters()), matrix_(std::move(hessian)) {
+  device_.kernels<T>().add_diagonal(device_, {{}, 0.0, damping, matrix_.view(size_, size_)});
+  factorise(objective, damping, progress);
+}
+
+template <class T>
+void HessianFactor<T>::factorise(Objective<T>& objective, double damping, const Progress& progress) {
+  const MatrixView<T> matrix = matrix_.view(size_, size_);
   if (damping == 0) objective.fix_symmetries(matrix);
   if (progress) progress("factorisation", 1, 2);
   Index failed_at = 0;

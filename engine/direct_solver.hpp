@@ -11,6 +11,8 @@ template <class T>
 class HessianFactor {
  public:
   HessianFactor(Objective<T>& objective, double damping, const Progress& progress = {});
+  /// The same from H itself, [p][p], assembled without damping and taken over: for callers that need H for more.
+  HessianFactor(Objective<T>& objective, Buffer<T> hessian, double damping, const Progress& progress = {});
 
   /// Solves in place for the rows of [k][p].
   void solve(MatrixView<T> vectors) const;
@@ -18,6 +20,8 @@ class HessianFactor {
   Index size() const { return size_; }
 
  private:
+  void factorise(Objective<T>& objective, double damping, const Progress& progress);
+
   Device& device_;
   Index size_;
   Buffer<T> matrix_;  // [p][p]

@@ -2,6 +2,7 @@
 // V ↦ (H + damping·I) V over a data set.
 
 #include <clout/engine/objective.hpp>
+#include <limits>
 
 namespace clout {
 
@@ -13,6 +14,8 @@ class HessianOperator {
 
   /// Vectors that go through one pass over the data: enough to share it, few enough that its scratch stays small.
   static constexpr Index kBlock = 32;
+  /// Relative rounding of a product, of ‖H‖‖v‖: sums over the examples are kept short by partitions.
+  static constexpr double kRounding = 64 * static_cast<double>(std::numeric_limits<T>::epsilon());
 
   void apply(MatrixView<const T> vectors, MatrixView<T> out) {
     multiply(vectors, out);

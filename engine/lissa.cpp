@@ -12,6 +12,7 @@ constexpr LissaOptions kPublished{.scale = 25, .depth = 5000, .batch = 1, .repea
 constexpr Index kRepeats = 2;         // the fewest that show a spread
 constexpr double kEnough = 0.5;       // of a residual may be left by a round
 constexpr Index kMostDeepening = 64;  // times the depth that was thought to be enough
+constexpr Index kMostSteps = 250'000;  // of a round, unless they are asked for: nobody is to wait for days unasked
 constexpr Index kMostDoublings = 60;  // of σ
 constexpr double kBeyond = 10;        // times the bound of a stable chain
 constexpr Index kCheckEvery = 64;     // steps, after the first few
@@ -76,8 +77,14 @@ bool Lissa<T>::choose(std::vector<ColumnReport>& columns) {
     if (chosen_.batch == 0) chosen_.batch = lissa_batch(spectrum_, hessian_.objective().examples());
     const double scale = lissa_scale(spectrum_, chosen_.batch);
     if (chosen_.scale == 0) chosen_.scale = scale;
-    deepest_ = kMostDeepening * lissa_depth(spectrum_, std::max(scale, chosen_.scale), chosen_.batch, chosen_.repeats);
-    if (chosen_.depth == 0) chosen_.depth = lissa_depth(spectrum_, chosen_.scale, chosen_.batch, chosen_.repeats);
+    const auto depth_with = [&](double sigma) { return lissa_depth(spectrum_, sigma, chosen_.batch, chosen_.repeats); };
+    deepest_ = std::min(kMostDeepening * depth_with(std::max(scale, chosen_.scale)), kMostSteps);
+    if (chosen_.depth == 0) chosen_.depth = depth_with(chosen_.scale);
+    if (options_.depth == 0 && chosen_.depth > kMostSteps) {
+      for (ColumnReport& column : columns)
+        if (is_running(column)) column.status = ColumnStatus::iteration_limit;
+      return false;
+    }
   }
   if (options_.published) upload_walk();
   else chains_.rows = Buffer<Index>(hessian_.device(), chosen_.repeats * chosen_.batch);

@@ -1,6 +1,7 @@
 #include <algorithm>
-#include <clout/engine/conjugate_gradient.hpp>
+#include <clout/engine/lanczos.hpp>
 #include <clout/engine/lissa_tuning.hpp>
+#include <clout/engine/random_vectors.hpp>
 #include <clout/kernels/kernel_table.hpp>
 #include <cmath>
 
@@ -18,29 +19,44 @@ constexpr double kLeastMargin = 1.1;                      // of σ over λ_max/2
 constexpr double kForgetting = 2.3;                       // e^(−2.3) = 0.1
 constexpr double kContraction = 0.25;                     // aimed at, by noise
 constexpr double kLargestDepth = 1e9;
+constexpr double kFullPasses = 2;  // of a round: what it leaves, and the certificate
 // Directions flatter than this part of λ_max are given up to rounding, or to the rounds.
 constexpr double kFlattest = 1e-7;
 
-/// Vectors of −1 and 1, times `size`: [count][p].
+/// λ + damping, where it acts on every parameter.
 template <class T>
-std::vector<T> signs(std::uint64_t seed, std::uint32_t section, Index count, Index p, double size) {
-  RandomSequence random(seed, RandomStream::probes, section);
-  std::vector<T> values(static_cast<std::size_t>(count * p));
-  std::uint32_t bits = 0;
-  for (std::size_t i = 0; i < values.size(); ++i, bits >>= 1) {
-    if (i % 32 == 0) bits = random.next();
-    values[i] = static_cast<T>((bits & 1) != 0 ? size : -size);
-  }
-  return values;
+double curvature_everywhere(const HessianOperator<T>& hessian) {
+  for (const ParameterBlock& block : hessian.objective().layout())
+    if (!block.regularized) return hessian.damping();
+  return hessian.objective().l2() + hessian.damping();
 }
 
-/// Hutchinson's estimate on examples drawn at random, each with a vector of its own.
+/// A few steps from `start`, [1][p]; no values where that is zero. `is_finite` becomes false where a number is none.
+template <class T>
+RitzValues ritz_values(Lanczos<T>& lanczos, MatrixView<const T> start, bool& is_finite) {
+  lanczos.start(start);
+  lanczos.advance(kLanczosSteps);
+  is_finite = is_finite && lanczos.is_finite();
+  return lanczos.ritz();
+}
+
+/// The least of those in which the start vector has a part that is not rounding: what it has no part in does not matter
+/// to the solution for it.
+template <class T>
+double smallest_with_part(const RitzValues& ritz) {
+  for (std::size_t i = 0; i < ritz.values.size(); ++i)
+    if (std::sqrt(ritz.weights[i]) > HessianOperator<T>::kRounding) return ritz.values[i];
+  return ritz.values.back();
+}
+
+}  // namespace
+
 template <class T>
 double example_noise(Objective<T>& objective, std::uint64_t seed) {
   Device& device = objective.device();
   const KernelTable<T>& kernels = device.kernels<T>();
   const Index p = objective.parameters(), m = std::clamp(kSampleNumbers / p, kLeastExamples, kMostExamples);
-  const std::vector<T> host = signs<T>(seed, 1, m, p, 1.0);
+  const std::vector<T> host = random_signs<T>(probe_sequence(seed, ProbeSection::lissa_examples), m, p);
   const Buffer<T> vectors(device, std::span<const T>(host));
   Buffer<T> products(device, m * p);
   Buffer<Index> rows(device, m);
@@ -63,41 +79,38 @@ double example_noise(Objective<T>& objective, std::uint64_t seed) {
   return std::max(trace, std::sqrt(squares));
 }
 
-/// λ + damping, where it acts on every parameter.
-template <class T>
-double curvature_everywhere(const HessianOperator<T>& hessian) {
-  for (const ParameterBlock& block : hessian.objective().layout())
-    if (!block.regularized) return hessian.damping();
-  return hessian.objective().l2() + hessian.damping();
-}
-
-}  // namespace
-
 template <class T>
 LissaSpectrum measure_spectrum(const HessianOperator<T>& hessian, MatrixView<const T> right_hand_sides,
                                std::uint64_t seed, std::vector<ColumnReport>& columns) {
   Device& device = hessian.device();
-  const Index p = hessian.size(), looked_at = std::min(kRightHandSides, right_hand_sides.rows), k = 1 + looked_at;
-  Buffer<T> starts(device, k * p), ignored(device, k * p);
-  starts.upload(signs<T>(seed, 0, 1, p, 1 / std::sqrt(static_cast<double>(p))));
-  device.kernels<T>().combine(
-      device, {1.0, right_hand_sides.rows_from(0, looked_at), 0.0, starts.view(k, p).rows_from(1, looked_at)});
-  ConjugateGradient<T> lanczos(hessian, kLanczosSteps);
-  std::vector<ColumnReport> met(static_cast<std::size_t>(k));
-  lanczos.correct(starts.view(k, p), std::vector<double>(met.size(), 0.0), ignored.view(k, p), met);
-
+  const Index p = hessian.size(), looked_at = std::min(kRightHandSides, right_hand_sides.rows);
+  Lanczos<T> lanczos(hessian, kLanczosSteps);
   LissaSpectrum spectrum;
-  spectrum.products = lanczos.products() - hessian.products();
-  double lowest = std::numeric_limits<double>::infinity();  // Rayleigh quotient
+  double lowest = std::numeric_limits<double>::infinity();
   bool is_finite = true;
-  for (std::size_t j = 0; j < met.size(); ++j) {
-    is_finite = is_finite && met[j].status != ColumnStatus::not_finite;
-    lowest = std::min(lowest, met[j].smallest_rayleigh);
-    spectrum.largest = std::fmax(spectrum.largest, kRitzMargin * met[j].largest_eigenvalue);
-    const double smallest = met[j].smallest_eigenvalue;
-    if (j > 0 && !std::isnan(smallest)) spectrum.smallest = j == 1 ? smallest : std::min(spectrum.smallest, smallest);
+  const auto look = [&](const RitzValues& ritz) {
+    const std::vector<double>& values = ritz.values;
+    if (values.empty()) return;
+    lowest = std::min(lowest, values.front());
+    spectrum.largest = std::max(spectrum.largest, kRitzMargin * values.back());
+  };
+  {
+    const double size = 1 / std::sqrt(static_cast<double>(p));
+    const std::vector<T> host = random_signs<T>(probe_sequence(seed, ProbeSection::lissa_start), 1, p, size);
+    const Buffer<T> start(device, std::span<const T>(host));
+    look(ritz_values<T>(lanczos, start.view(1, p), is_finite));
   }
-  const double rounding = 64 * static_cast<double>(std::numeric_limits<T>::epsilon()) * spectrum.largest;
+  bool is_first = true;
+  for (Index j = 0; j < looked_at; ++j) {
+    const RitzValues ritz = ritz_values<T>(lanczos, right_hand_sides.rows_from(j, 1), is_finite);
+    look(ritz);
+    if (ritz.values.empty()) continue;
+    const double smallest = smallest_with_part<T>(ritz);
+    spectrum.smallest = is_first ? smallest : std::min(spectrum.smallest, smallest);
+    is_first = false;
+  }
+  spectrum.products = lanczos.hessian().products() - hessian.products();
+  const double rounding = HessianOperator<T>::kRounding * spectrum.largest;
   if (!is_finite || spectrum.largest <= 0 || lowest < -rounding)
     for (ColumnReport& column : columns) {
       if (column.status != ColumnStatus::running) continue;
@@ -126,11 +139,22 @@ Index lissa_depth(const LissaSpectrum& spectrum, double scale, Index batch, Inde
   return static_cast<Index>(std::min(kLargestDepth, 2 * std::ceil(std::max(forgets, averages))));
 }
 
+double lissa_passes(const LissaSpectrum& spectrum, Index examples, Index repeats, double tolerance) {
+  const Index batch = lissa_batch(spectrum, examples);
+  const Index depth = lissa_depth(spectrum, lissa_scale(spectrum, batch), batch, repeats);
+  const double rounds = std::ceil(std::log(tolerance) / std::log(kContraction));
+  const double steps =
+      static_cast<double>(depth) * static_cast<double>(batch * repeats) / static_cast<double>(examples);
+  return rounds * (steps + kFullPasses);
+}
+
 Index lissa_batch(const LissaSpectrum& spectrum, Index examples) {
   const double batch = kNoiseFactor * spectrum.noise / (kNoiseShare * spectrum.largest);
   return static_cast<Index>(std::clamp(std::ceil(batch), 1.0, static_cast<double>(examples)));
 }
 
+template double example_noise(Objective<float>&, std::uint64_t);
+template double example_noise(Objective<double>&, std::uint64_t);
 template LissaSpectrum measure_spectrum(const HessianOperator<float>&, MatrixView<const float>, std::uint64_t,
                                         std::vector<ColumnReport>&);
 template LissaSpectrum measure_spectrum(const HessianOperator<double>&, MatrixView<const double>, std::uint64_t,

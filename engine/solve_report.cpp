@@ -29,6 +29,10 @@ std::string lissa_advice(const ColumnReport& column, const SolveReport& report) 
     return "steps grew beyond any solution with " + sigma +
            (lissa.published ? ": raise --scale or --batch-size, or leave --published out, which finds its own"
                             : "; H + damping*I may not be positive definite: raise --damping or --l2");
+  if (lissa.steps == 0)
+    return "a round would take " + std::to_string(lissa.depth) + " steps (" + sigma + ", smallest eigenvalue " +
+           short_number(lissa.smallest_eigenvalue) +
+           "): raise --damping or --l2, use --solver cg, or ask for as many by --depth";
   if (lissa.published)
     return "the published way ends (" + setting + ") with " + reached(column, report) +
            ": leave --published out, which refines, or raise --tolerance";

@@ -11,8 +11,6 @@ namespace {
 // A round that does not at least halve the residual has hit what the precision can reach.
 constexpr double kLeastProgress = 0.5;
 constexpr int kMaxRounds = 60;
-// In units of the working precision's epsilon; sums over the examples are kept short by partitions.
-constexpr double kProductRounding = 64;
 // The inner solver aims below the tolerance, so that the true residual passes where the recursive one does.
 constexpr double kInnerMargin = 0.5;
 // Norms beyond: squares of entries leave float64's range, so the right-hand side is solved in other units.
@@ -114,7 +112,7 @@ SolveReport CertifiedSolver<T>::solve(MatrixView<const double> right_hand_sides,
   SolveReport report;
   report.solver = correction_->name();
   report.tolerance = tolerance_;
-  report.rounding = kProductRounding * static_cast<double>(std::numeric_limits<T>::epsilon());
+  report.rounding = HessianOperator<T>::kRounding;
   report.damping = exact_.damping();
   for (Index first = 0; first < k; first += width) {
     const Index count = std::min(width, k - first);

@@ -1,6 +1,7 @@
 #pragma once
 // All eigenvalues of a Hessian: whether it is positive definite, and which damping makes it so.
 
+#include <clout/engine/solve_advice.hpp>
 #include <clout/engine/solver.hpp>
 
 namespace clout {
@@ -12,15 +13,17 @@ struct Spectrum {
   double smallest() const { return eigenvalues.front(); }
   double largest() const { return eigenvalues.back(); }
   double trace() const;
-  Index negative() const;           ///< below −rounding
-  Index positive() const;           ///< above rounding
+  Index negative() const;  ///< below −rounding
+  Index positive() const;  ///< above rounding
   bool is_positive_definite() const { return positive() == static_cast<Index>(eigenvalues.size()); }
-  /// What brings the smallest eigenvalue of H + damping·I to as far above zero as it was below, and the condition to 1e6 at
-  /// most; 0 where H is positive definite.
-  double advised_damping() const;
+  SpectrumEnds ends() const;
+  double advised_damping() const { return ends().advised_damping(); }
 };
 
 /// By the explicit Hessian, in double on the objective's device: 8p² bytes.
 Spectrum spectrum(Objective<double>& objective, const Progress& progress = {});
+
+/// Of a Hessian that is assembled already and stays as it is, [p][p]: 8p² bytes beside it, given back.
+Spectrum spectrum(Device& device, MatrixView<const double> hessian);
 
 }  // namespace clout

@@ -1,10 +1,9 @@
 #include <algorithm>
+#include <clout/engine/random_vectors.hpp>
 #include <clout/kernels/kernel_table.hpp>
-#include <clout/kernels/philox.hpp>
 #include <clout/models/conv_net.hpp>
 #include <clout/models/shapes.hpp>
 #include <cmath>
-#include <numbers>
 
 namespace clout {
 namespace {
@@ -20,9 +19,7 @@ class TruncatedNormal {
   explicit TruncatedNormal(std::uint64_t seed) : draws_(seed, RandomStream::initial_parameters) {}
   double next() {
     for (;;) {
-      // Box and Muller's cosine half: one number for two draws, so that no state is left over.
-      const double radius = std::sqrt(-2 * std::log(1 - draws_.uniform()));
-      const double value = radius * std::cos(2 * std::numbers::pi * draws_.uniform());
+      const double value = random_normal(draws_);
       if (std::abs(value) <= 2) return value;
     }
   }

@@ -34,6 +34,8 @@ struct Options {
   double scale = 0;
   Index depth = 0, batch_size = 0, repeats = 0;  // of LiSSA; 0: not given
   bool published = false;
+  std::string method = "auto";  // of spectrum
+  Index lanczos_steps = 300;
   std::string test_x, test_y;
   std::vector<Index> test_index;
   bool per_example = false, self = false, flips = false, second_order = false, plan = false;

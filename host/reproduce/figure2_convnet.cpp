@@ -51,7 +51,7 @@ class Experiment {
     require_plotting();
     load();
     io::Journal adam = open_journal("retrain"), proximal = open_journal("proximal"), pbrf = open_journal("pbrf");
-    choose_damping();
+    factorise();
     const std::vector<double> hessian_scores = predict(*exact_, hessian_factor_, hessian_report_);
     choose(hessian_scores);
     retrain_proximal(*exact_, *hessian_factor_, hessian_scores, ProximalKind::objective, proximal, result_.proximal);
@@ -67,8 +67,8 @@ class Experiment {
   const Progress& progress() const { return bar_.callback(); }
   void load();
   io::Journal open_journal(const std::string& name);
-  void choose_damping();
-  std::vector<double> predict(ConvNet<double>& net, Factor& factor, SolveReport& report);
+  void factorise();
+  std::vector<double> predict(ConvNet<double>& net, const Factor& factor, SolveReport& report);
   void choose(const std::vector<double>& scores);
   void retrain_proximal(ConvNet<double>& net, const HessianFactor<double>& factor, const std::vector<double>& scores,
                         ProximalKind kind, io::Journal& journal, Retraining& result);
@@ -138,19 +138,24 @@ io::Journal Experiment<T>::open_journal(const std::string& name) {
   return io::Journal::open(folder_ / (name + ".journal"), request.dump(), options_.resume);
 }
 
-// The paper's damping where it makes the Hessian positive definite; else what lifts the smallest eigenvalue to as far
-// above it as it is below zero.
+// With the paper's damping where it makes the Hessian positive definite; else with what lifts the smallest eigenvalue to as far
+// above it as it is below zero. One assembled Hessian serves the eigenvalues and the factor.
 template <class T>
-void Experiment<T>::choose_damping() {
-  spectrum_ = spectrum(*exact_, progress());
+void Experiment<T>::factorise() {
+  const Index p = exact_->parameters();
+  Buffer<double> hessian(*device_, p * p);
+  progress()("explicit Hessian", 0, 3);
+  exact_->explicit_hessian(0.0, hessian.view(p, p));
+  progress()("eigenvalues", 1, 3);
+  spectrum_ = spectrum(*device_, hessian.view(p, p));
   const double smallest = spectrum_.smallest();
   damping_ = smallest + kDamping > spectrum_.rounding ? kDamping : kDamping - 2 * smallest;
+  hessian_factor_ = std::make_shared<HessianFactor<double>>(*exact_, std::move(hessian), damping_, progress());
   seconds_["spectrum"] = watch_.lap();
 }
 
 template <class T>
-std::vector<double> Experiment<T>::predict(ConvNet<double>& net, Factor& factor, SolveReport& report) {
-  factor = std::make_shared<HessianFactor<double>>(net, damping_, progress());
+std::vector<double> Experiment<T>::predict(ConvNet<double>& net, const Factor& factor, SolveReport& report) {
   const auto solver = make_direct_solver<double>(factor, net, damping_, kTolerance, progress());
   Influence<double> influence(net, *tests_, *solver, checkpoint_.state.parameters);
   std::vector<Index> all(result_.tests.size());
@@ -215,7 +220,7 @@ void Experiment<T>::retrain_divergence(io::Journal& journal) {
   ConvNet<double> net(*data_, exact_->shape(), kL2, Curvature::gauss_newton);
   const Buffer<double> theta(*device_, std::span<const double>(checkpoint_.state.parameters));
   net.set_parameters(theta.view(1, net.parameters()));
-  Factor factor;
+  const auto factor = std::make_shared<HessianFactor<double>>(net, damping_, progress());
   const std::vector<double> scores = predict(net, factor, gauss_newton_report_);
   seconds_["predict_gauss_newton"] = watch_.lap();
   retrain_proximal(net, *factor, scores, ProximalKind::divergence, journal, result_.pbrf);

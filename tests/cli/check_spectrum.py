@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Holds `spectrum` to NumPy's eigenvalues of the matrix that `hvp` gives for all unit vectors, and solves to what it advises.
+"""Holds `spectrum`, explicit and by Lanczos, to NumPy's eigenvalues of the matrix that `hvp` gives, and solves to its advice.
 
     check_spectrum.py --clout build/bin/clout [--device cpu]
 
@@ -65,7 +65,36 @@ class Bench:
         for what, count in (("negative", (values < -bound).sum()), ("positive", (values > bound).sum())):
             self.expect(abs(told[what] - count) <= (np.abs(np.abs(values) - bound) < bound).sum(), f"number {what}")
         self.expect(told["positive_definite"] == bool(values[0] > told["rounding"]), "positive_definite")
+        self.advice(told, values, bound)
+        self.compare_lanczos(values, scale, np.trace(matrix), *more)
         return told
+
+    def advice(self, told, values, error):
+        """`error` is that of both ends"""
+        damping = told["advised_damping"]
+        least = values[0] + damping
+        if least > 4 * error:
+            self.expect(abs(told["condition"] * least / (values[-1] + damping) - 1) <= 4 * error / least, "condition number")
+        for line in ("definiteness", "damping_advice", "solver_advice"):
+            self.expect(told[line] and "\n" not in told[line], f"{line} is not one line")
+        self.expect(not any("seconds" in key for key in told), "a time is in the file")
+
+    def compare_lanczos(self, values, scale, trace, *more):
+        """Both ends without the matrix: within the errors that are told, the same file again, the trace within its bar"""
+        told, again = self.spectrum("--method", "lanczos", *more), self.spectrum("--method", "lanczos", *more)
+        self.expect(told == again, "another run, another file")
+        rounding = self.p * np.finfo(float).eps * scale
+        for end, at in (("smallest", 0), ("largest", -1)):
+            self.expect(np.abs(values - told[end]).min() <= told[end + "_error"] + rounding, f"no eigenvalue near the {end}")
+            if told["converged"]:
+                self.expect(abs(told[end] - values[at]) <= 1e-6 * scale, f"{end}: {told[end]}, NumPy {values[at]}")
+        self.expect(told["at_least"] is None or told["at_least"] <= values[0], "an eigenvalue below at_least")
+        self.expect(told["positive_definite"] in (None, bool(values[0] > told["rounding"])), "lanczos: positive_definite")
+        self.expect(told["negative_at_least"] <= (values < 0).sum(), "more negative Ritz values than eigenvalues")
+        self.expect(abs(told["trace"] - trace) <= 5 * told["trace_standard_error"] + self.p * rounding,
+                    f"trace {told['trace']} +- {told['trace_standard_error']}, NumPy {trace}")
+        if told["converged"]:
+            self.advice(told, values, 1e-6 * scale)
 
 
 def check_logistic(program, folder):
