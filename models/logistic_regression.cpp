@@ -83,6 +83,7 @@ template <class T>
 LinearSweep<T> LogisticRegression<T>::sweep_operation(SweepStep step, MatrixView<const T> vectors) const {
   return {.step = step,
           .features = data_.view(),
+          .sparse = data_.sparse_view(),
           .shape = shape_,
           .vectors = vectors,
           .probabilities = probabilities_.view(examples(), shape_.classes),
@@ -156,6 +157,7 @@ void LogisticRegression<T>::batch_hessian_products(MatrixView<const T> vectors, 
   for (Index g = 0; g < groups; ++g)
     run_sweep({.step = SweepStep::tangent,
                .features = batch.features.rows_from(g * count, count),
+               .sparse = {},
                .shape = shape_,
                .vectors = vectors.rows_from(g * k, k),
                .probabilities = batch.probabilities.rows_from(g * count, count),

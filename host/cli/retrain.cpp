@@ -12,7 +12,8 @@ namespace {
 using Facts = nlohmann::ordered_json;
 
 /// Everything that changes the retrained models' bits.
-std::string fingerprint(const Options& o, const io::Manifest& manifest, const DeviceInfo& device, Index block) {
+std::string fingerprint(const Options& o, const io::Manifest& manifest, const DeviceInfo& device, bool is_sparse,
+                        Index block) {
   const Facts all = manifest.to_json();
   Facts facts{{"verb", "retrain"},
               {"inputs", all["inputs"]},
@@ -24,6 +25,7 @@ std::string fingerprint(const Options& o, const io::Manifest& manifest, const De
               {"precision", o.precision},
               {"tolerance", o.tolerance},
               {"block", block},
+              {"sparse", is_sparse},
               {"device", device.name + ", " + device.model},
               {"libraries", device.libraries},
               {"threads", device.threads}};
@@ -61,7 +63,8 @@ void run_retrain(const Invocation& call) {
   require_minima(exact, groups);
   const LeaveOneOutOptions options{.tolerance = o.tolerance, .chord = o.l2 > 0};
   io::Journal journal = io::Journal::open(
-      folder / "retrain.journal", fingerprint(o, problem.manifest(), problem.device().info(), options.block), o.resume);
+      folder / "retrain.journal",
+      fingerprint(o, problem.manifest(), problem.device().info(), problem.data().is_sparse(), options.block), o.resume);
   const EmptyJournal nothing_yet{journal};
   const std::string advice =
       std::string("raise --tolerance") + (o.is_single() ? ", or use --precision double" : "");

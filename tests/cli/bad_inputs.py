@@ -187,6 +187,7 @@ def check_networks(bench):
     refuse("images of another size", net("loss", good, *params, x=save("small", np.zeros((24, 1, 5, 5)))), "[1][6][5]")
     refuse("params of another length", net("loss", good, "--params", save("net-28", np.zeros(28))), "[29]", "linear.bias")
     refuse("kernel too large", net("loss", spec("large.json", layers % '{"conv":{"out":2,"kernel":6}},'), *params), "layer 1", "6x6")
+    refuse("sparse images", net("loss", good, *params, "--storage", "sparse"), "--storage sparse", "logistic")
     refuse("bias", net("loss", good, *params, "--bias"), "--bias", "logistic")
     refuse("classes of another network", net("loss", good, *params, "--classes", 4), "--classes 4")
     refuse("steps of logistic", ["train", *files.options(fitted=False), "--steps", 5], "--steps", "convnet", out="fit")
@@ -225,7 +226,7 @@ def check_usage(bench):
     for flag, value in (("--l2", "-1"), ("--l2", "nan"), ("--l2", "inf"), ("--l2", "x"), ("--classes", 1),
                         ("--classes", "two"), ("--precision", "half"), ("--threads", -1), ("--memory-limit", "lots"),
                         ("--memory-limit", "-1"), ("--model", "forest"), ("--device", "foo"), ("--device", "cuda:x"),
-                        ("--device", "cuda:-1")):
+                        ("--device", "cuda:-1"), ("--storage", "csr")):
         left = list(map(str, files.options()))
         if flag in left:
             del left[left.index(flag) : left.index(flag) + 2]

@@ -1,6 +1,8 @@
 #pragma once
 // The naive LinearSweep, and a run of the real one between guards.
 
+#include <clout/kernels/sparse_features.hpp>
+
 #include "problem.hpp"
 
 namespace clout::test {
@@ -56,11 +58,14 @@ std::vector<Bounded<T>> sweep_reference(const Problem<T>& p, SweepStep step, T s
 }
 
 template <class T>
-std::vector<T> run_sweep(Device& device, const Problem<T>& p, SweepStep step, T scale) {
+std::vector<T> run_sweep(Device& device, const Problem<T>& p, SweepStep step, T scale, bool is_sparse = false) {
   const OnDevice<T> on_device(device, p);
+  const SparseStorage<std::uint8_t> bytes(device, p.bytes, p.shape.n, p.shape.d);
+  const SparseStorage<T> values(device, p.values, p.shape.n, p.shape.d);
   Guarded<T> out(device, p.shape.k * p.parameters());
   LinearSweep<T> op{.step = step,
                     .features = on_device.features,
+                    .sparse = {},
                     .shape = p.shape.linear(),
                     .vectors = {nullptr, p.shape.k, p.parameters()},
                     .probabilities = {nullptr, p.shape.n, p.shape.classes},
@@ -70,10 +75,11 @@ std::vector<T> run_sweep(Device& device, const Problem<T>& p, SweepStep step, T 
                     .scale = scale,
                     .out = {},
                     .scratch = {}};
+  if (is_sparse) op.sparse = p.use_bytes ? bytes.template view<T>() : values.template view<T>();
   op.features.values = nullptr;  // the plan reads sizes only
   op.features.bytes = nullptr;
   Scratch scratch(device, device.kernels<T>().linear_sweep_scratch(device, op));
-  op.features = on_device.features;
+  if (!is_sparse) op.features = on_device.features;
   op.vectors = on_device.vector_view;
   op.probabilities = step == SweepStep::gradient ? MatrixView<const T>{} : on_device.probability_view;
   op.labels = step == SweepStep::gradient ? on_device.labels.data() : nullptr;
