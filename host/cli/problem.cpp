@@ -95,10 +95,7 @@ Problem::Problem(const Options& options, const std::vector<std::string>& command
 
 void Problem::store_examples() {
   data_ = std::make_unique<Dataset<double>>(to_dataset(examples_, {}, options_.x));
-  if (!model_.is_logistic()) {
-    if (options_.storage == "sparse") throw InvalidInput("--storage sparse: is of --model logistic; images are dense");
-    return;
-  }
+  if (!model_.is_logistic()) return;
   const Storage storage = options_.storage == "auto"    ? Storage::automatic
                           : options_.storage == "dense" ? Storage::dense
                                                         : Storage::sparse;

@@ -187,7 +187,7 @@ def check_networks(bench):
     refuse("images of another size", net("loss", good, *params, x=save("small", np.zeros((24, 1, 5, 5)))), "[1][6][5]")
     refuse("params of another length", net("loss", good, "--params", save("net-28", np.zeros(28))), "[29]", "linear.bias")
     refuse("kernel too large", net("loss", spec("large.json", layers % '{"conv":{"out":2,"kernel":6}},'), *params), "layer 1", "6x6")
-    refuse("sparse images", net("loss", good, *params, "--storage", "sparse"), "--storage sparse", "logistic")
+    refuse("sparse images", net("loss", good, *params, "--storage", "sparse"), "--storage", "logistic")
     refuse("bias", net("loss", good, *params, "--bias"), "--bias", "logistic")
     refuse("classes of another network", net("loss", good, *params, "--classes", 4), "--classes 4")
     refuse("steps of logistic", ["train", *files.options(fitted=False), "--steps", 5], "--steps", "convnet", out="fit")
