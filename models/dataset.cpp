@@ -91,13 +91,14 @@ Dataset<T> Dataset<T>::with_storage(Storage storage) const {
   Dataset other = *this;
   other.sparse_bytes_ = nullptr;
   other.sparse_values_ = nullptr;
-  if (storage == Storage::dense) return other;
+  const bool is_automatic = storage == Storage::automatic;
+  if (storage == Storage::dense || (is_automatic && !device_->info().is_host)) return other;
   const auto store = [&]<class V>(const Buffer<V>& from, std::shared_ptr<const SparseStorage<V>>& to) {
     const std::vector<V> x = from.to_host();
-    if (storage == Storage::automatic) {
+    if (is_automatic) {
       const Index entries = count_entries<V>(x);
       const std::size_t left = device_->memory_limit() - device_->used_memory();
-      if (!device_->info().is_host || static_cast<double>(entries) > kMostDensity * static_cast<double>(x.size()) ||
+      if (static_cast<double>(entries) > kMostDensity * static_cast<double>(x.size()) ||
           SparseStorage<V>::bytes_for(examples_, features_, entries) > left / 2)
         return;
     }
