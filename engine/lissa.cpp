@@ -9,13 +9,12 @@ namespace {
 
 // The paper's setting (its code: scale, recursion_depth, batch_size, num_samples).
 constexpr LissaOptions kPublished{.scale = 25, .depth = 5000, .batch = 1, .repeats = 10};
-constexpr Index kRepeats = 2;         // the fewest that show a spread
-constexpr double kEnough = 0.5;       // of a residual may be left by a round
-constexpr Index kMostDeepening = 64;  // times the depth that was thought to be enough
+constexpr double kEnough = 0.5;        // of a residual may be left by a round
+constexpr Index kMostDeepening = 64;   // times the depth that was thought to be enough
 constexpr Index kMostSteps = 250'000;  // of a round, unless they are asked for: nobody is to wait for days unasked
-constexpr Index kMostDoublings = 60;  // of σ
-constexpr double kBeyond = 10;        // times the bound of a stable chain
-constexpr Index kCheckEvery = 64;     // steps, after the first few
+constexpr Index kMostDoublings = 60;   // of σ
+constexpr double kBeyond = 10;         // times the bound of a stable chain
+constexpr Index kCheckEvery = 64;      // steps, after the first few
 
 /// Estimates are looked at after steps 4, 8, 16, 32, 64, 128, 192, …
 bool is_checked(Index steps) {
@@ -25,7 +24,7 @@ bool is_checked(Index steps) {
 bool is_running(const ColumnReport& column) { return column.status == ColumnStatus::running; }
 
 LissaOptions completed(LissaOptions options) {
-  const LissaOptions defaults = options.published ? kPublished : LissaOptions{.repeats = kRepeats};
+  const LissaOptions defaults = options.published ? kPublished : LissaOptions{.repeats = kLissaRepeats};
   if (options.scale == 0) options.scale = defaults.scale;
   if (options.depth == 0) options.depth = defaults.depth;
   if (options.batch == 0) options.batch = defaults.batch;

@@ -6,6 +6,9 @@
 
 namespace clout {
 
+/// Repeats where none are given: the fewest that show a spread.
+inline constexpr Index kLissaRepeats = 2;
+
 /// What the choice rests on.
 struct LissaSpectrum {
   double largest = 0;   ///< eigenvalue of H + damping·I
@@ -15,13 +18,14 @@ struct LissaSpectrum {
   Index products = 0;  ///< Hessian products that it took
 };
 
-/// Mean trace of an example's Hessian, or its root mean square Frobenius norm where that is larger: Hutchinson's estimate on
-/// examples drawn at random, each with a vector of its own. Where the objective has_batch_products().
+/// Mean trace of an example's Hessian, or its root mean square Frobenius norm where that is larger: Hutchinson's
+/// estimate on examples drawn at random, each with a vector of its own. Where the objective has_batch_products().
 template <class T>
 double example_noise(Objective<T>& objective, std::uint64_t seed);
 
-/// Measures H + damping·I: its extreme eigenvalues by a few steps of Lanczos from a random vector and from some right-hand sides ([k][p], of norm 1), the noise on a sample of examples. Where H + damping·I is found
-/// not positive definite, or not finite, every running column of `columns` is given up, with the quotient that was met.
+/// Measures H + damping·I: its extreme eigenvalues by a few steps of Lanczos from a random vector and from some
+/// right-hand sides ([k][p], of norm 1), the noise on a sample of examples. Where H + damping·I is found not positive
+/// definite, or not finite, every running column of `columns` is given up, with the quotient that was met.
 template <class T>
 LissaSpectrum measure_spectrum(const HessianOperator<T>& hessian, MatrixView<const T> right_hand_sides,
                                std::uint64_t seed, std::vector<ColumnReport>& columns);
@@ -34,8 +38,8 @@ double lissa_scale(const LissaSpectrum& spectrum, Index batch);
 /// the flattest direction), the average of the second half, over r repeats, has little noise left.
 Index lissa_depth(const LissaSpectrum& spectrum, double scale, Index batch, Index repeats);
 
-/// Passes over the data, in batches and in full, that a right-hand side may take to `tolerance`, with that batch and depth
-/// and rounds that leave a quarter each.
+/// Passes over the data, in batches and in full, that a right-hand side may take to `tolerance`, with that batch and
+/// depth and rounds that leave a quarter each.
 double lissa_passes(const LissaSpectrum& spectrum, Index examples, Index repeats, double tolerance);
 
 /// b, so that noise adds a quarter to σ: larger batches would hardly allow longer steps.

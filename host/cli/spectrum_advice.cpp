@@ -13,8 +13,6 @@ namespace {
 using Facts = nlohmann::ordered_json;
 using Definiteness = SpectrumEnds::Definiteness;
 
-constexpr Index kLissaRepeats = 2;
-
 std::string brief(double value) { return number_text(value, 3); }
 
 std::string chance() { return "but for a chance of " + brief(SpectrumEstimate::kDoubt); }

@@ -6,7 +6,6 @@
 Exit status: 0 all as it should be, 1 something else.
 """
 
-import argparse
 import json
 import os
 import resource
@@ -383,11 +382,7 @@ def check_magnitudes(bench):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clout", required=True, help="the program")
-    parser.add_argument("--device", default="cpu")
-    options = parser.parse_args()
-    program = Program(options.clout, options.device)
+    program = Program.of(__doc__)
     with scratch() as folder:
         bench = Bench(program, Files(folder))
         for check in (check_files, check_values, check_tests_and_removals, check_networks, check_usage, check_devices, check_outputs,

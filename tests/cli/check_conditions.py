@@ -9,7 +9,6 @@ divided by n, and so on. A solution s is confirmed by its residual v - (H + damp
 the tolerance plus the rounding of that product.
 """
 
-import argparse
 import json
 import os
 import sys
@@ -234,11 +233,7 @@ def check_scores(bench):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clout", required=True, help="the program")
-    parser.add_argument("--device", default="cpu")
-    options = parser.parse_args()
-    program = Program(options.clout, options.device)
+    program = Program.of(__doc__)
     with scratch() as folder:
         bench = Bench(program, Files(folder))
         for part in (check_ill_conditioned, check_singular, check_data, check_right_hand_sides, check_indefinite,

@@ -6,7 +6,6 @@
 One of its models is held to what `retrain` gives by itself, and the minima of both proximal objectives to their predictions.
 """
 
-import argparse
 import csv
 import gzip
 import json
@@ -31,10 +30,7 @@ def table(path):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clout", required=True, help="the program")
-    options = parser.parse_args()
-    program = Program(options.clout, "cpu")
+    program = Program.of(__doc__)
     with scratch() as folder:
         path = lambda name: os.path.join(folder, name)
         rows = 5000 + np.loadtxt(os.path.join(DATA, "small_mnist_seed0_indices.txt"), dtype=np.int64)

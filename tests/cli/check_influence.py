@@ -7,7 +7,6 @@ against really retraining; and results larger than memory, killed and resumed.
 Exit status: 0 all as it should be, 1 something else.
 """
 
-import argparse
 import csv
 import dataclasses
 import gzip
@@ -23,7 +22,7 @@ import numpy as np
 import reference
 
 from bad_inputs import Bench
-from program import ENVIRONMENT, Files, fit, Program, parse_json, scratch
+from program import ENVIRONMENT, Files, Program, command_line, fit, parse_json, scratch
 
 MNIST = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "data", "mnist")
 relative = lambda actual, expected: np.linalg.norm(actual - expected) / np.linalg.norm(expected)
@@ -340,9 +339,7 @@ CHECKS = [check_sets, check_labels, check_second_order, check_self, check_networ
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clout", required=True, help="the program")
-    parser.add_argument("--device", default="cpu")
+    parser = command_line(__doc__)
     parser.add_argument("--only", help="one check")
     options = parser.parse_args()
     program = Program(options.clout, options.device)

@@ -6,7 +6,6 @@
 Solutions at a true relative residual r differ from the exact ones by at most the condition number times r.
 """
 
-import argparse
 import json
 import os
 import sys
@@ -119,11 +118,7 @@ def check_bad_options(bench):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clout", required=True, help="the program")
-    parser.add_argument("--device", default="cpu")
-    options = parser.parse_args()
-    program, l2 = Program(options.clout, options.device), 0.05
+    program, l2 = Program.of(__doc__), 0.05
     with scratch() as folder:
         bench = Bench(program, Files(folder, l2=l2))
         check_solutions(bench, l2)

@@ -6,7 +6,6 @@
 Exit status: 0 all within their bounds, 1 something else, 77 no PyTorch here (Debian: python3-torch).
 """
 
-import argparse
 import json
 import sys
 
@@ -14,7 +13,7 @@ import numpy as np
 
 try:
     import torch
-    from torch.nn.functional import conv2d, cross_entropy, log_softmax, softmax
+    from torch.nn.functional import conv2d, cross_entropy, softmax
 except ImportError:
     print("no PyTorch here: nothing was compared")
     sys.exit(77)
@@ -135,12 +134,8 @@ def check(program, folder, name, spec, weighted, image_bytes):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clout", required=True, help="the program")
-    parser.add_argument("--device", default="cpu")
-    options = parser.parse_args()
+    program = Program.of(__doc__)
     torch.set_num_threads(1)
-    program = Program(options.clout, options.device)
     cases = [("paper", PAPER, False, True), ("paper, weights", PAPER, True, False), ("colour, 5x5", COLOUR, True, False),
              ("stride 3", STRIDE_3, False, False), ("5x5 twice, stride 2", LARGE_KERNELS, True, True)]
     with scratch() as folder:

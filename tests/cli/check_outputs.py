@@ -7,7 +7,6 @@ the wording of refusals that the option parser would otherwise make by itself.
 Exit status: 0 all as it should be, 1 something else.
 """
 
-import argparse
 import hashlib
 import json
 import os
@@ -196,11 +195,7 @@ def check_interrupts(bench):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clout", required=True, help="the program")
-    parser.add_argument("--device", default="cpu")
-    options = parser.parse_args()
-    program = Program(options.clout, options.device)
+    program = Program.of(__doc__)
     with scratch() as folder:
         bench = Bench(program, Files(folder))
         for check in (check_inputs_stay, check_together, check_numbers, check_wording, check_networks, check_warnings,

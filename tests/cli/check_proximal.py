@@ -8,7 +8,6 @@ Points of weight 1e-3 stand among points of weight 1: what removing one does is 
 to a part in a hundred or better, while points of weight 1 differ visibly; and `predicted` is what `influence` says.
 """
 
-import argparse
 import csv
 import json
 import os
@@ -24,11 +23,7 @@ N, LIGHT, DAMPING = 60, 8, 0.2
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clout", required=True, help="the program")
-    parser.add_argument("--device", default="cpu")
-    options = parser.parse_args()
-    program = Program(options.clout, options.device)
+    program = Program.of(__doc__)
     rng = np.random.default_rng(3)
     with scratch() as folder:
         path = lambda name: os.path.join(folder, name)

@@ -6,7 +6,6 @@
 Exit status: 0 all as it should be, 1 something else.
 """
 
-import argparse
 import hashlib
 import os
 import signal
@@ -166,11 +165,7 @@ def check_kill_and_resume(program, folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clout", required=True, help="the program")
-    parser.add_argument("--device", default="cpu")
-    options = parser.parse_args()
-    program = Program(options.clout, options.device)
+    program = Program.of(__doc__)
     with scratch() as folder:
         check_help(program)
         check_json(program, folder)

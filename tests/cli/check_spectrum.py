@@ -8,7 +8,6 @@ are refused with the reason, and at the damping max(0.01, 0.01 - 2 lambda_min) C
 the condition number times their tolerance.
 """
 
-import argparse
 import json
 import os
 import sys
@@ -134,11 +133,7 @@ def check_network(program, folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clout", required=True, help="the program")
-    parser.add_argument("--device", default="cpu")
-    options = parser.parse_args()
-    program = Program(options.clout, options.device)
+    program = Program.of(__doc__)
     with scratch() as folder:
         check_logistic(program, folder)
         check_network(program, folder)

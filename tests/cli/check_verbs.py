@@ -12,7 +12,6 @@ Bounds, all on norm-wise relative errors of signed vectors:
   retrain        the same, through the gradient of the test loss
 """
 
-import argparse
 import contextlib
 import csv
 import dataclasses
@@ -24,7 +23,7 @@ import tempfile
 
 import numpy as np
 import reference
-from program import ENVIRONMENT
+from program import ENVIRONMENT, command_line
 
 DOUBLE, DAMPING = 1e-12, 0.05
 norm = np.linalg.norm
@@ -169,7 +168,7 @@ def ratio(error, size):
 def check_engine(bench, precision):
     """loss, gradient, hvp, tangent, perturb"""
     case, problem, theta, vectors = bench.case, bench.problem, bench.theta, bench.vectors
-    vectors_path, n, k, p = bench.path("vectors.npy"), case.n, case.k, problem.parameters
+    vectors_path, n, k = bench.path("vectors.npy"), case.n, case.k
     single = precision == "single"
     dtype = np.float32 if single else np.float64
     names = ("loss", "gradient", "per-example", "hvp", "tangent", "perturb")
@@ -372,9 +371,7 @@ def show(table):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clout", required=True, help="the program")
-    parser.add_argument("--device", default="cpu")
+    parser = command_line(__doc__)
     parser.add_argument("--precision", choices=["double", "single", "both"], default="both")
     parser.add_argument("--random", type=int, default=2, help="random cases beside the fixed ones")
     parser.add_argument("--seed", type=int, default=1)

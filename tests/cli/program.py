@@ -1,5 +1,6 @@
 """What the tests of the program share: running it, small problems on disk, and a list of what went wrong."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -11,11 +12,24 @@ import numpy as np
 ENVIRONMENT = dict(os.environ, OMP_WAIT_POLICY="passive")
 
 
+def command_line(description):
+    """What every check is told: the program and its device."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clout", required=True, help="the program")
+    parser.add_argument("--device", default="cpu")
+    return parser
+
+
 class Program:
     """The program under test, and the failures found so far."""
 
     def __init__(self, path, device):
         self.path, self.device, self.failures, self.checks = path, device, [], 0
+
+    @classmethod
+    def of(cls, description):
+        options = command_line(description).parse_args()
+        return cls(options.clout, options.device)
 
     def run(self, *arguments, threads=None, seconds=300, **options):
         command = [self.path, *map(str, arguments)]
