@@ -161,6 +161,7 @@ def check_tests_and_removals(bench):
     retrain("groups that are no JSON", "--groups", groups("[[1, 2"), parts=["groups.json"])
     retrain("groups of text", "--groups", groups('[["a"]]'), parts=["groups.json"])
     retrain("a group of fractions", "--groups", groups("[[1.9]]"), parts=["1.9", "integers"])
+    retrain("an index beyond 64 bits", "--groups", groups("[[18446744073709551615]]"), parts=["18446744073709551615", "integers"])
     retrain("a group of true", "--groups", groups("[[true]]"), parts=["integers"])
     retrain("damping of an exact fit", "--indices", files.path("indices.npy"), "--damping", 0.1, parts=["--damping"])
     retrain("an empty group", "--groups", groups("[[1], []]"), parts=["empty"])
