@@ -123,8 +123,8 @@ enum class SweepStep {
 };
 
 /// out_j = scale · Σᵢ wᵢ rᵢⱼ ⊗ (xᵢ, 1): the gradient, the Hessian product or the gradient's difference of softmax
-/// regression, without regulariser. X is read once. 4ndKk flops (sparse: for entries instead of nd). Sums run over partitions of rows that depend on n
-/// alone and are added in fixed order: the same bits whatever the number of threads.
+/// regression, without regulariser. X is read once. 4ndKk flops (sparse: entries instead of nd). Sums run over partitions
+/// of rows that depend on n alone and are added in fixed order: the same bits whatever the number of threads.
 template <class T>
 struct LinearSweep {
   SweepStep step = SweepStep::tangent;

@@ -101,7 +101,7 @@ void Problem::store_examples() {
                                                         : Storage::sparse;
   data_ = std::make_unique<Dataset<double>>(data_->with_storage(storage));
   manifest_.set("storage", data_->is_sparse() ? "sparse" : "dense");
-  manifest_.set("density", data_->density());
+  if (data_->is_sparse()) manifest_.set("density", data_->density());  // else X would come back from a GPU for this
 }
 
 void Problem::add_input(const std::string& path) { manifest_.add_input(path); }

@@ -93,4 +93,14 @@ std::vector<T> run_sweep(Device& device, const Problem<T>& p, SweepStep step, T 
   return out.to_host();
 }
 
+/// Fails the test where a sweep over X, dense or without its zeros, is not the reference's.
+template <class T>
+void compare_sweep(Device& device, const Problem<T>& p, SweepStep step, bool is_sparse) {
+  const T scale = T(1) / static_cast<T>(p.shape.n + 2);
+  const auto expected = sweep_reference(p, step, scale);
+  const auto got = run_sweep(device, p, step, scale, is_sparse);
+  for (std::size_t i = 0; i < got.size(); ++i)
+    ASSERT_TRUE(within(got[i], expected[i])) << "at " << i << " of " << p.shape << ", step " << static_cast<int>(step);
+}
+
 }  // namespace clout::test
