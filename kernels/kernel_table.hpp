@@ -58,6 +58,10 @@ struct KernelTable {
   void (*adam_step)(Device&, const AdamStep<T>&) = nullptr;
   void (*lissa_step)(Device&, const LissaStep<T>&) = nullptr;
 
+  // Blocks of few vectors (block_vectors).
+  void (*block_products)(Device&, const BlockProducts<T>&) = nullptr;
+  void (*block_combine)(Device&, const BlockCombine<T>&) = nullptr;
+
   // Conjugate gradients, step by step (conjugate_gradient). x = 0, r = right-hand side, target and status are set by
   // the caller; start sets p = r, rho, smallest_rayleigh = +∞, iterations = 0, and settles columns that are done.
   void (*cg_start)(Device&, const ConjugateGradientState<T>&) = nullptr;

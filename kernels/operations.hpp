@@ -317,6 +317,22 @@ struct ConjugateGradientState {
   Index max_iterations = 0;
 };
 
+/// products[i][j] = a_i · b_j, in double.
+template <class T>
+struct BlockProducts {
+  MatrixView<const T> a, b;    // [k][p], [m][p]
+  double* products = nullptr;  // [k][m], device memory
+};
+
+/// out ← C·x + b·out, in double, rounded once. x and out share no memory.
+template <class T>
+struct BlockCombine {
+  MatrixView<const T> x;                 // [m][p]
+  const double* coefficients = nullptr;  // C, [k][m], device memory
+  double b = 0;
+  MatrixView<T> out;                     // [k][p]
+};
+
 /// Cholesky factor of a symmetric positive definite matrix, in place (the lower triangle in row-major order).
 /// `failed_at` (host) becomes 0, or the order of the first leading minor that is not positive definite.
 template <class T>

@@ -97,8 +97,8 @@ void add_vectors(CLI::App& app, Options& o) {
 }
 
 void add_solver(CLI::App& app, Options& o) {
-  app.add_option("--solver", o.solver, "cg, direct or lissa")
-      ->check(CLI::IsMember({"cg", "direct", "lissa"}))
+  app.add_option("--solver", o.solver, "cg, block-cg, direct or lissa")
+      ->check(CLI::IsMember({"cg", "block-cg", "direct", "lissa"}))
       ->capture_default_str();
   app.add_option("--damping", o.damping, "added to the Hessian's diagonal; the same in every solver")
       ->check(not_negative())
@@ -106,7 +106,7 @@ void add_solver(CLI::App& app, Options& o) {
   app.add_option("--tolerance", o.tolerance, "on the true relative residual, in double")
       ->check(positive())
       ->capture_default_str();
-  app.add_option("--max-iterations", o.max_iterations, "of cg")->check(whole(1))->capture_default_str();
+  app.add_option("--max-iterations", o.max_iterations, "of cg and block-cg")->check(whole(1))->capture_default_str();
   add_lissa(app, o);
   add_curvature(app, o);
   app.add_flag("--allow-uncertified", o.allow_uncertified, "write results that could not be certified, too");

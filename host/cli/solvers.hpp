@@ -1,6 +1,7 @@
 #pragma once
 // The solver that the options ask for.
 
+#include <clout/engine/block_conjugate_gradient.hpp>
 #include <clout/engine/conjugate_gradient.hpp>
 #include <clout/engine/direct_solver.hpp>
 #include <clout/engine/lissa.hpp>
@@ -43,6 +44,8 @@ std::unique_ptr<Solver> make_solver(Problem& problem, Objective<T>& fast, Object
                           .published = o.published,
                           .seed = o.seed},
                          problem.progress());
+  if (o.solver == "block-cg")
+    return make_block_conjugate_gradient<T>(fast, exact, damping, tolerance, o.max_iterations, problem.progress());
   return make_conjugate_gradient<T>(fast, exact, damping, tolerance, o.max_iterations, problem.progress());
 }
 

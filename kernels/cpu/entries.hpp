@@ -70,6 +70,10 @@ void combine(Device&, const Combine<T>&);
 template <class T>
 void vector_dots(Device&, const VectorDots<T>&);
 template <class T>
+void block_products(Device&, const BlockProducts<T>&);
+template <class T>
+void block_combine(Device&, const BlockCombine<T>&);
+template <class T>
 void to_double(Device&, const ToDouble<T>&);
 template <class T>
 void from_double(Device&, const FromDouble<T>&);

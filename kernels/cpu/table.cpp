@@ -41,6 +41,8 @@ const KernelTable<T>& table() {
       .add_diagonal = add_diagonal<T>,
       .adam_step = adam_step<T>,
       .lissa_step = lissa_step<T>,
+      .block_products = block_products<T>,
+      .block_combine = block_combine<T>,
       .cg_start = cg_start<T>,
       .cg_advance = cg_advance<T>,
       .cg_direct = cg_direct<T>,

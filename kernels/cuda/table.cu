@@ -62,6 +62,10 @@ void combine(Device&, const Combine<T>&);
 template <class T>
 void vector_dots(Device&, const VectorDots<T>&);
 template <class T>
+void block_products(Device&, const BlockProducts<T>&);
+template <class T>
+void block_combine(Device&, const BlockCombine<T>&);
+template <class T>
 void to_double(Device&, const ToDouble<T>&);
 template <class T>
 void from_double(Device&, const FromDouble<T>&);
@@ -125,6 +129,8 @@ const KernelTable<T>& kernel_table() {
       .add_diagonal = add_diagonal<T>,
       .adam_step = adam_step<T>,
       .lissa_step = lissa_step<T>,
+      .block_products = block_products<T>,
+      .block_combine = block_combine<T>,
       .cg_start = cg_start<T>,
       .cg_advance = cg_advance<T>,
       .cg_direct = cg_direct<T>,

@@ -20,7 +20,7 @@ from bad_inputs import Bench
 from program import Files, Program, fit, scratch
 
 TOLERANCE, EPS = 1e-10, np.finfo(float).eps
-SOLVERS = ("cg", "direct", "lissa")
+SOLVERS = ("cg", "block-cg", "direct", "lissa")
 CERTIFIED = 0, ()
 
 

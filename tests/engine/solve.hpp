@@ -1,6 +1,7 @@
 #pragma once
 // Solves as the tests ask for them: right-hand sides from the host, solutions and report back.
 
+#include <clout/engine/block_conjugate_gradient.hpp>
 #include <clout/engine/conjugate_gradient.hpp>
 #include <clout/engine/direct_solver.hpp>
 

@@ -25,6 +25,9 @@ class SolverTest : public KernelTest<C> {
   std::unique_ptr<Solver> cg(double damping, double tolerance, Index limit = 10'000) {
     return make_conjugate_gradient<Number>(*fast_, *exact_, damping, tolerance, limit);
   }
+  std::unique_ptr<Solver> block(double damping, double tolerance, Index limit = 10'000) {
+    return make_block_conjugate_gradient<Number>(*fast_, *exact_, damping, tolerance, limit);
+  }
   std::unique_ptr<Solver> direct(double damping, double tolerance) {
     return make_direct_solver<Number>(std::make_shared<HessianFactor<Number>>(*fast_, damping), *exact_, damping,
                                       tolerance);
@@ -49,8 +52,9 @@ TYPED_TEST(SolverTest, SolutionsAreTheOraclesAndSolversAgree) {
   for (const double damping : {0.0, 0.3}) {
     const oracle::Matrix v = this->problem().vectors(5);
     const Solved cg = solve(*this->cg(damping, tolerance), v), direct = solve(*this->direct(damping, tolerance), v);
+    const Solved block = solve(*this->block(damping, tolerance), v);
     const double cond = condition(this->hessian(), damping);
-    for (const Solved* solved : {&cg, &direct}) {
+    for (const Solved* solved : {&cg, &block, &direct}) {
       EXPECT_TRUE(solved->report.certified()) << solved->report.first_failure();
       EXPECT_EQ(solved->report.first_failure(), "");
       EXPECT_EQ(solved->report.damping, damping);
@@ -64,8 +68,10 @@ TYPED_TEST(SolverTest, SolutionsAreTheOraclesAndSolversAgree) {
       }
     }
     EXPECT_EQ(cg.report.solver, "cg");
+    EXPECT_EQ(block.report.solver, "block-cg");
     EXPECT_EQ(direct.report.solver, "direct");
     EXPECT_GT(cg.report.products, 0);
+    EXPECT_GT(block.report.products, 0);
     EXPECT_GT(direct.report.certifying_products, 0);
     for (std::size_t j = 0; j < v.size(); ++j)
       EXPECT_LE(relative_error(cg.solutions[j], direct.solutions[j]), 2 * cond * tolerance);
@@ -92,8 +98,7 @@ TYPED_TEST(SolverTest, ZeroAndNotFiniteRightHandSidesStandBesideOthers) {
   v[1].assign(v[1].size(), 0);
   v[2][1] = std::numeric_limits<long double>::quiet_NaN();
   v[3].back() = std::numeric_limits<long double>::infinity();
-  for (const bool direct : {false, true}) {
-    const auto solver = direct ? this->direct(0.0, 1e-10) : this->cg(0.0, 1e-10);
+  for (const auto& solver : {this->direct(0.0, 1e-10), this->cg(0.0, 1e-10), this->block(0.0, 1e-10)}) {
     const Solved solved = solve(*solver, v);
     const auto& columns = solved.report.columns;
     EXPECT_EQ(columns[1].status, ColumnStatus::converged);
@@ -122,7 +127,7 @@ TYPED_TEST(SolverTest, TinyAndHugeRightHandSidesAreSolvedAsWell) {
     v.push_back(unit[0]);
     for (long double& value : v.back()) value = static_cast<double>(std::ldexp(value, exponent));
   }
-  for (const auto& solver : {this->cg(0.0, 1e-10), this->direct(0.0, 1e-10)}) {
+  for (const auto& solver : {this->cg(0.0, 1e-10), this->block(0.0, 1e-10), this->direct(0.0, 1e-10)}) {
     const Solved solved = solve(*solver, v);
     for (std::size_t j = 0; j < v.size(); ++j) {
       EXPECT_EQ(solved.report.columns[j].status, ColumnStatus::converged) << exponents[j];
@@ -148,15 +153,17 @@ TYPED_TEST(SolverTest, BlocksOfRightHandSidesDoNotKnowOfEachOther) {
 TYPED_TEST(SolverTest, TheIterationLimitIsReportedWithTheResidualThatWasReached) {
   this->set_up();
   const oracle::Matrix v = this->problem().vectors(3);
-  const Solved solved = solve(*this->cg(0.0, 1e-10, 2), v);
-  EXPECT_FALSE(solved.report.certified());
-  for (std::size_t j = 0; j < v.size(); ++j) {
-    EXPECT_EQ(solved.report.columns[j].status, ColumnStatus::iteration_limit);
-    EXPECT_EQ(solved.report.columns[j].iterations, 2);
-    const double residual = this->residual(0.0, solved.solutions[j], v[j]);
-    EXPECT_NEAR(solved.report.columns[j].relative_residual, residual, 1e-6 * residual);
+  for (const auto& solver : {this->cg(0.0, 1e-10, 2), this->block(0.0, 1e-10, 2)}) {
+    const Solved solved = solve(*solver, v);
+    EXPECT_FALSE(solved.report.certified());
+    for (std::size_t j = 0; j < v.size(); ++j) {
+      EXPECT_EQ(solved.report.columns[j].status, ColumnStatus::iteration_limit);
+      EXPECT_EQ(solved.report.columns[j].iterations, 2);
+      const double residual = this->residual(0.0, solved.solutions[j], v[j]);
+      EXPECT_NEAR(solved.report.columns[j].relative_residual, residual, 1e-6 * residual);
+    }
+    EXPECT_NE(solved.report.first_failure().find("--max-iterations"), std::string::npos);
   }
-  EXPECT_NE(solved.report.first_failure().find("--max-iterations"), std::string::npos);
 }
 
 TYPED_TEST(SolverTest, RefusesWrongShapesAndTolerances) {
@@ -182,12 +189,15 @@ TYPED_TEST(SolverTest, ABiasNeedsNoDampingForGradients) {
   const oracle::Matrix all = oracle::example_gradients(this->problem().problem(), this->problem().theta());
   const oracle::Matrix v(all.begin(), all.begin() + 4);
   const Solved cg = solve(*this->cg(0.0, 1e-9), v), direct = solve(*this->direct(0.0, 1e-9), v);
+  const Solved block = solve(*this->block(0.0, 1e-9), v);
+  EXPECT_TRUE(block.report.certified()) << block.report.first_failure();
   EXPECT_TRUE(cg.report.certified()) << cg.report.first_failure();
   EXPECT_TRUE(direct.report.certified()) << direct.report.first_failure();
   const oracle::Vector values = eigenvalues(this->hessian());
   const double cond = static_cast<double>(values.back() / values[1]);
   for (std::size_t j = 0; j < v.size(); ++j) {
     EXPECT_LE(this->residual(0.0, cg.solutions[j], v[j]), 1e-9);
+    EXPECT_LE(this->residual(0.0, block.solutions[j], v[j]), 1e-9);
     EXPECT_LE(this->residual(0.0, direct.solutions[j], v[j]), 1e-9);
     // Rounding of the right-hand side to the working precision has a part along the flat direction.
     const double stray = sizeof(typename TypeParam::Number) == 4 ? 1e-5 : 1e-12;

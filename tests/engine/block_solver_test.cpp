@@ -1,0 +1,131 @@
+// Block conjugate gradients on matrices whose eigenvalues are known. CPU alone: solver_test.cpp runs every backend.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+
+#include "engine/matrix_objective.hpp"
+#include "engine/solve.hpp"
+#include "support/evaluate.hpp"
+
+namespace clout::test {
+namespace {
+
+template <class T>
+class BlockSolverTest : public ::testing::Test {
+ protected:
+  void set_up(const oracle::Vector& values) {
+    matrix_ = with_eigenvalues(values);
+    fast_ = std::make_unique<MatrixObjective<T>>(*device_, matrix_);
+    exact_ = std::make_unique<MatrixObjective<double>>(*device_, matrix_);
+  }
+  Solved block(const oracle::Matrix& v, double damping = 0, double tolerance = 1e-10) {
+    return solve(*make_block_conjugate_gradient<T>(*fast_, *exact_, damping, tolerance, 2000), v);
+  }
+  Solved separate(const oracle::Matrix& v) {
+    return solve(*make_conjugate_gradient<T>(*fast_, *exact_, 0.0, 1e-10, 2000), v);
+  }
+  void expect_solved(const Solved& solved, const oracle::Matrix& v, double damping = 0) {
+    EXPECT_TRUE(solved.report.certified()) << solved.report.first_failure();
+    for (std::size_t j = 0; j < v.size(); ++j) {
+      EXPECT_LE(true_residual(matrix_, damping, solved.solutions[j], v[j]), 1.01e-10) << "column " << j;
+    }
+  }
+  static oracle::Matrix random_vectors(std::size_t count, std::size_t size) {
+    oracle::Matrix v(count, oracle::Vector(size));
+    std::mt19937 random(7);
+    for (auto& row : v)
+      for (auto& value : row) value = static_cast<double>(random() % 2001) / 1000 - 1;
+    return v;
+  }
+  /// From 1 down to 1/condition, evenly in their logarithms.
+  static oracle::Vector decaying(std::size_t size, double condition) {
+    oracle::Vector values(size);
+    for (std::size_t i = 0; i < size; ++i)
+      values[i] = std::pow(condition, -static_cast<double>(i) / static_cast<double>(size - 1));
+    return values;
+  }
+
+ private:
+  std::unique_ptr<Device> device_ = make_device("cpu");
+  oracle::Matrix matrix_;
+  std::unique_ptr<MatrixObjective<T>> fast_;
+  std::unique_ptr<MatrixObjective<double>> exact_;
+};
+using Numbers = ::testing::Types<float, double>;
+TYPED_TEST_SUITE(BlockSolverTest, Numbers);
+
+TYPED_TEST(BlockSolverTest, SharedDirectionsTakeFewerProducts) {
+  this->set_up(this->decaying(160, 1e3));
+  const oracle::Matrix v = this->random_vectors(16, 160);
+  const Solved block = this->block(v), separate = this->separate(v);
+  this->expect_solved(block, v);
+  this->expect_solved(separate, v);
+  // The block's Krylov space is exhausted after 160/16 steps; a single right-hand side needs some hundred.
+  EXPECT_LT(block.report.products, separate.report.products / 3);
+}
+
+TYPED_TEST(BlockSolverTest, RightHandSidesMayDependOnEachOther) {
+  this->set_up(this->decaying(40, 100));
+  oracle::Matrix v = this->random_vectors(8, 40);
+  v[3] = v[0];
+  for (std::size_t i = 0; i < v[5].size(); ++i) v[5][i] = v[1][i] - 2 * v[2][i];
+  v[6].assign(v[6].size(), 0);
+  for (auto& value : v[7]) value *= 1e-30;
+  this->expect_solved(this->block(v), v);
+}
+
+TYPED_TEST(BlockSolverTest, MoreRightHandSidesThanParameters) {
+  this->set_up(this->decaying(5, 100));
+  const oracle::Matrix v = this->random_vectors(32, 5);
+  const Solved solved = this->block(v);
+  this->expect_solved(solved, v);
+  EXPECT_LE(solved.report.products, sizeof(TypeParam) == 4 ? 40 : 10);  // the rank, for each round
+}
+
+TYPED_TEST(BlockSolverTest, DampingIsAddedToTheDiagonal) {
+  this->set_up(this->decaying(30, 1e4));
+  const oracle::Matrix v = this->random_vectors(6, 30);
+  this->expect_solved(this->block(v, 0.25), v, 0.25);
+}
+
+TYPED_TEST(BlockSolverTest, NegativeCurvatureIsNamedByItsQuotient) {
+  oracle::Vector values = this->decaying(24, 10);
+  values[7] = -0.5;
+  this->set_up(values);
+  const oracle::Matrix v = this->random_vectors(6, 24);
+  const Solved solved = this->block(v);
+  for (const ColumnReport& column : solved.report.columns) {
+    EXPECT_EQ(column.status, ColumnStatus::negative_curvature);
+    EXPECT_LT(column.smallest_rayleigh, 0);
+    EXPECT_GE(column.smallest_rayleigh, -0.5 - 1e-5);  // no quotient is below the smallest eigenvalue
+    EXPECT_LE(column.largest_eigenvalue, 1 + 1e-5);
+  }
+  EXPECT_NE(solved.report.first_failure().find("not positive definite"), std::string::npos);
+  this->expect_solved(this->block(v, 0.75), v, 0.75);
+}
+
+TYPED_TEST(BlockSolverTest, SingularMatricesAreSolvedInTheirRangeAlone) {
+  oracle::Vector values = this->decaying(20, 10);
+  values[3] = values[11] = 0;
+  this->set_up(values);
+  oracle::Matrix v = this->random_vectors(5, 20);
+  EXPECT_FALSE(this->block(v).report.certified());
+  for (const std::size_t at : {3, 11}) {
+    const oracle::Vector null = eigenvector(20, at);
+    for (auto& row : v) row = oracle::add_scaled(row, -oracle::dot(row, null), null);
+  }
+  for (auto& row : v)
+    for (auto& value : row) value = static_cast<double>(value);
+  this->expect_solved(this->block(v), v);
+}
+
+TYPED_TEST(BlockSolverTest, TheSameBitsRunAfterRun) {
+  this->set_up(this->decaying(50, 1e3));
+  const oracle::Matrix v = this->random_vectors(9, 50);
+  EXPECT_EQ(this->block(v).solutions, this->block(v).solutions);
+}
+
+}  // namespace
+}  // namespace clout::test
