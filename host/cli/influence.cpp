@@ -94,10 +94,11 @@ std::string top_lines(const Candidates& candidates, Index test, const TopPoints&
 
 /// The facts of a plan: printed by --plan, and nothing is computed.
 Facts plan_facts(const MemoryPlan& plan, std::uint64_t disk) {
+  const MemoryPlan::Mebibytes parts = plan.in_mebibytes();
   return Facts{{"device_memory_mib", mebibytes(plan.total())},
-               {"data_mib", mebibytes(plan.data)},
-               {"solver_mib", mebibytes(plan.solver)},
-               {"scores_mib", mebibytes(plan.scoring)},
+               {"data_mib", parts.data},
+               {"solver_mib", parts.solver},
+               {"scores_mib", parts.scoring},
                {"disk_mib", mebibytes(disk)}};
 }
 
