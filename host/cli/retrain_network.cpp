@@ -93,9 +93,9 @@ void retrain_network(const Invocation& call) {
       .adam = {.learning_rate = o.learning_rate, .drops = o.drops, .batch = o.batch, .seed = o.seed},
       .steps = o.steps,
       .controls = o.controls};
-  io::Journal journal =
-      io::Journal::open(folder / "retrain.journal",
-                        fingerprint(options, start.step, o, problem.manifest(), problem.device().info()), o.resume);
+  const std::string request = fingerprint(options, start.step, o, problem.manifest(), problem.device().info());
+  if (is_finished(o, folder, kRetrainJournal, request, problem.manifest())) return;
+  io::Journal journal = io::Journal::open(folder / kRetrainJournal, request, o.resume);
   const EmptyJournal nothing_yet{journal};
 
   const std::unique_ptr<Solver> solver = make_solver<T>(problem);
