@@ -64,7 +64,7 @@ class BlockStep {
     if (op_.step == SweepStep::gradient) {
       for (Index lane = 0; lane < kLanes<T>; ++lane)
         labels_[lane] = op_.labels[first + (lane < lanes ? lane * step : 0)];
-    } else {
+    } else if (op_.step != SweepStep::given) {
       gather(op_.probabilities.row(first), 1, step * op_.probabilities.stride, lanes, shape_.classes, p_);
     }
     if (op_.example_weights)
@@ -84,6 +84,12 @@ class BlockStep {
         break;
       case SweepStep::difference:
         difference_tile(logits_, p_, classes, room_);
+        break;
+      case SweepStep::scaled:
+        for (Index c = 0; c < classes; ++c)
+          store(logits_ + c * kLanes<T>, load(p_ + c * kLanes<T>) * load(logits_ + c * kLanes<T>));
+        break;
+      case SweepStep::given:
         break;
     }
     if (op_.example_weights)
@@ -107,6 +113,15 @@ class BlockStep {
   Vector<T> weights_{};
 };
 
+// R in the place of Z: its columns are class after class there.
+template <class T>
+void load_residuals(const LinearSweep<T>& op, const PanelShape<T>& shape, Index first, Index count, T* z) {
+  for (Index row = 0; row < count; ++row)
+    for (Index j = 0; j < shape.vectors; ++j)
+      for (Index c = 0; c < shape.classes; ++c)
+        z[row * shape.z_stride + c * shape.vectors + j] = op.residuals(first + row, j * shape.classes + c);
+}
+
 template <class T>
 void sweep_partition(const LinearSweep<T>& op, const SweepScratch<T>& plan, Index partition, int thread) {
   const auto& shape = plan.shape;
@@ -122,7 +137,8 @@ void sweep_partition(const LinearSweep<T>& op, const SweepScratch<T>& plan, Inde
   for (Index first = n * partition / plan.partitions; first < last; first += shape.rows) {
     const Index count = std::min(shape.rows, last - first);
     pack_rows(shape, op.features, first, count, padded_rows<T>(count), block);
-    forward(shape, block, vectors, count, z);
+    if (op.step == SweepStep::given) load_residuals(op, shape, first, count, z);
+    else forward(shape, block, vectors, count, z);
     step.run(first, count);
     backward(shape, block, z, count, sum);
   }
@@ -158,7 +174,8 @@ template <class T>
 void linear_sweep(Device& device, const LinearSweep<T>& op) {
   const SweepScratch<T> plan(op);
   ensure(op.scratch.size() >= plan.plan().bytes(device), "linear_sweep: scratch smaller than planned");
-  pack_vectors(device, plan.shape, op.vectors, op.features.scale, {plan.shape.vectors, 1}, plan.vectors(op.scratch));
+  if (op.step != SweepStep::given)
+    pack_vectors(device, plan.shape, op.vectors, op.features.scale, {plan.shape.vectors, 1}, plan.vectors(op.scratch));
   parallel_tasks(device, plan.partitions,
                  [&](Index partition, int thread) { sweep_partition(op, plan, partition, thread); });
   add_partitions(device, op, plan);

@@ -33,12 +33,15 @@ TYPED_TEST_SUITE(LinearSweepTest, Cases, CaseName);
 TYPED_TEST(LinearSweepTest, TangentMatchesReference) { this->compare_all(SweepStep::tangent, 1); }
 TYPED_TEST(LinearSweepTest, GradientMatchesReference) { this->compare_all(SweepStep::gradient, 0.3); }
 TYPED_TEST(LinearSweepTest, DifferenceMatchesReference) { this->compare_all(SweepStep::difference, 0.3); }
+TYPED_TEST(LinearSweepTest, ScaledMatchesReference) { this->compare_all(SweepStep::scaled, 1); }
+TYPED_TEST(LinearSweepTest, GivenMatchesReference) { this->compare_all(SweepStep::given, 1); }
 // Steps so small that softmax(a + z) − softmax(a) would lose every digit.
 TYPED_TEST(LinearSweepTest, TinyDifferenceMatchesReference) { this->compare_all(SweepStep::difference, 1e-9); }
 
 TYPED_TEST(LinearSweepTest, WeightsAndExclusionsTogether) {
   using T = typename TypeParam::Number;
-  for (const auto step : {SweepStep::tangent, SweepStep::gradient, SweepStep::difference})
+  for (const auto step : {SweepStep::tangent, SweepStep::gradient, SweepStep::difference, SweepStep::scaled,
+                          SweepStep::given})
     this->compare(random_problem<T>({77, 20, 5, 11, true}, {true, true, true, 0.5}), step);
 }
 

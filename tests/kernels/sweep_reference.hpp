@@ -8,7 +8,15 @@ namespace clout::test {
 /// r of one example and vector, before weights.
 template <class T>
 std::vector<Bounded<T>> residual(const Problem<T>& p, SweepStep step, Index row, Index j) {
+  if (step == SweepStep::given) {
+    const auto first = p.residuals.begin() + (row * p.shape.k + j) * p.shape.classes;
+    return {first, first + p.shape.classes};
+  }
   std::vector<Bounded<T>> z = logits(p, row, j);
+  if (step == SweepStep::scaled) {
+    for (Index c = 0; c < p.shape.classes; ++c) z[c] = Bounded<T>(p.probabilities[row * p.shape.classes + c]) * z[c];
+    return z;
+  }
   if (step == SweepStep::tangent) return tangent(given_probabilities(p, row), z);
   if (step == SweepStep::gradient) {
     z = softmax(z);
@@ -64,6 +72,7 @@ std::vector<T> run_sweep(Device& device, const Problem<T>& p, SweepStep step, T 
                     .shape = p.shape.linear(),
                     .vectors = {nullptr, p.shape.k, p.parameters()},
                     .probabilities = {nullptr, p.shape.n, p.shape.classes},
+                    .residuals = {},
                     .labels = nullptr,
                     .example_weights = nullptr,
                     .exclusions = {},
@@ -74,8 +83,9 @@ std::vector<T> run_sweep(Device& device, const Problem<T>& p, SweepStep step, T 
   op.features.bytes = nullptr;
   Scratch scratch(device, device.kernels<T>().linear_sweep_scratch(device, op));
   op.features = on_device.features;
-  op.vectors = on_device.vector_view;
-  op.probabilities = step == SweepStep::gradient ? MatrixView<const T>{} : on_device.probability_view;
+  if (step != SweepStep::given) op.vectors = on_device.vector_view;
+  else op.residuals = on_device.residuals.view(p.shape.n, p.shape.k * p.shape.classes);
+  if (step != SweepStep::gradient && step != SweepStep::given) op.probabilities = on_device.probability_view;
   op.labels = step == SweepStep::gradient ? on_device.labels.data() : nullptr;
   op.example_weights = p.weights.empty() ? nullptr : on_device.weights.data();
   op.exclusions = on_device.exclusions;
