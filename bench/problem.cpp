@@ -3,6 +3,7 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <clout/kernels/sparse_features.hpp>
 #include <cstdlib>
 #include <random>
 
@@ -99,11 +100,20 @@ Problem<T>& problem() {
   return made;
 }
 
+template <class T>
+SparseFeatures<T> sparse_features() {
+  const Images& data = images();
+  static const SparseStorage<std::uint8_t> made(device(), data.pixels, data.rows, data.columns);
+  return made.view<T>();
+}
+
 template const Rate& peak<float>();
 template const Rate& peak<double>();
 template Buffer<float> vectors(Index, Index, double);
 template Buffer<double> vectors(Index, Index, double);
 template Problem<float>& problem();
 template Problem<double>& problem();
+template SparseFeatures<float> sparse_features();
+template SparseFeatures<double> sparse_features();
 
 }  // namespace clout::bench

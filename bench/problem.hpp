@@ -44,6 +44,10 @@ struct Problem {
 template <class T>
 Problem<T>& problem();
 
+/// The same X without its zeros, made once.
+template <class T>
+SparseFeatures<T> sparse_features();
+
 /// k vectors of p numbers of size `size`, the same in every run.
 template <class T>
 Buffer<T> vectors(Index k, Index p, double size);

@@ -7,23 +7,15 @@
 namespace clout {
 namespace {
 
-// How much one chord step is taken to shrink the gradient by, before the first ratio is known.
-constexpr double kFirstContraction = 0.03;
-// A verification in double costs several passes in single precision: it is tried once the next gradient should pass.
-constexpr double kVerifyMargin = 0.5;
-// Chord steps that shrink the gradient by less than this are not worth going on with.
+// A verification in double costs two passes in single precision, so it is tried as soon as it is likelier to pass than
+// not. Anderson's first step gains this much on the plain step before it: half the models of MNIST more, half less.
+constexpr double kAndersonGain = 0.05;
+// No step is taken to shrink a gradient by more than this, however well the last one did.
+constexpr double kBestContraction = 1e-3;
+// Anderson's step looks back only where it takes less of the last step than this.
+constexpr double kMostOfLast = 0.3;
+// Steps that shrink the gradient by less than this are not worth going on with.
 constexpr double kSlowContraction = 0.8;
-
-/// The largest of the first `count` norms; NaN where one of them is.
-double worst_of(const std::vector<double>& norms, Index count) {
-  double worst = 0;
-  for (Index j = 0; j < count; ++j) {
-    const double norm = norms[static_cast<std::size_t>(j)];
-    if (std::isnan(norm)) return norm;
-    worst = std::max(worst, norm);
-  }
-  return worst;
-}
 
 void require_minimum(const std::vector<Index>& group, const std::string& obstacle) {
   if (obstacle.empty()) return;
@@ -37,17 +29,47 @@ void require_minima(const Retrainable<double>& objective, const std::vector<std:
   for (const std::vector<Index>& group : groups) require_minimum(group, objective.obstacle_to_minimum(group));
 }
 
+// The models of a block that are under way stand in the first rows, those whose next gradient is to be verified before
+// the others. Finished ones leave, and the rest moves up: work shrinks with them.
 template <class T>
 struct LeaveOneOut<T>::State {
-  MatrixView<double> constant;    // [B][p]  (W_j/W) ∇R_j(θ̂)
-  MatrixView<double> offset;      // [B][p]  δ
-  MatrixView<double> gradient;    // [B][p]  (W_j/W) ∇R_j(θ̂ + δ)
-  MatrixView<double> parameters;  // [B][p]  θ̂ + δ
-  MatrixView<T> step, difference;  // [B][p]
-  MatrixView<double> theta;       // [1][p]
-  std::vector<double> norms;
-  Index iterations = 0;
-  bool verified = false;  // norms are of ∇R_j from scratch, in double
+  struct Slot {
+    Index model = 0;
+    double norm = 0;         // ‖(W_j/W) ∇R_j‖; verified: ‖∇R_j‖, from scratch and in double
+    double contraction = 1;  // of the norm, by the last step
+    Index steps = 0;
+    bool is_verified = false;
+    bool is_slow = false;    // the last step was, by two gradients of the same kind
+
+    void reach(double next, bool verified) {
+      contraction = norm > 0 ? next / norm : 1;
+      is_slow = steps > 2 && verified == is_verified && contraction > kSlowContraction;
+      norm = next;
+      is_verified = verified;
+    }
+    // Whether the next gradient should pass, or those in difference form end in rounding.
+    bool is_nearly_done(double tolerance) const {
+      const double next = std::max(contraction, kBestContraction) * (steps == 1 ? kAndersonGain : 1.0);
+      return is_verified || is_slow || norm * next <= tolerance;
+    }
+    bool is_lost(Index most_steps) const {
+      return !std::isfinite(norm) || steps >= most_steps || (is_verified && is_slow);
+    }
+  };
+
+  std::vector<std::vector<Index>> groups;  // model after model
+  MatrixView<double> parameters;           // [B][p]  θ_j of finished models, model after model
+  MatrixView<double> theta;                // [1][p]  θ̂
+  std::vector<Slot> slots;                 // row after row, as the rest:
+  MatrixView<double> constant;             // [B][p]  (W_j/W) ∇R_j(θ̂)
+  MatrixView<double> offset;               // [B][p]  δ
+  MatrixView<double> gradient;             // [B][p]  (W_j/W) ∇R_j(θ̂ + δ)
+  MatrixView<double> last, moved;          // [B][p]  F⁻¹ of the gradient before, and the step that was taken from there
+  MatrixView<double> room;                 // [B][p]
+  MatrixView<T> step, difference;          // [B][p]
+
+  Index rows() const { return static_cast<Index>(slots.size()); }
+  Slot& slot(Index row) { return slots[static_cast<std::size_t>(row)]; }
 };
 
 template <class T>
@@ -101,112 +123,188 @@ std::vector<RetrainedModel> LeaveOneOut<T>::run(const std::vector<std::vector<In
 
 template <class T>
 std::vector<RetrainedModel> LeaveOneOut<T>::retrain_block(std::vector<std::vector<Index>> groups) {
-  const Index models = static_cast<Index>(groups.size()), width = options_.block, p = exact_.parameters();
-  require(models > 0 && models <= width, "leave-one-out block: " + std::to_string(models) + " models; expected 1 to " +
-                                             std::to_string(width));
-  groups.resize(static_cast<std::size_t>(width));  // constant width: the same bits wherever a model stands
+  const Index models = static_cast<Index>(groups.size()), p = exact_.parameters();
+  require(models > 0 && models <= options_.block, "leave-one-out block: " + std::to_string(models) +
+                                                      " models; expected 1 to " + std::to_string(options_.block));
   Device& device = exact_.device();
-  const Removals removals(device, std::move(groups), exact_.examples());
-
   State state;
+  state.groups = std::move(groups);
   const Workspace workspace(device, [&](Workspace& w) {
-    for (MatrixView<double>* view : {&state.constant, &state.offset, &state.gradient, &state.parameters})
-      *view = w.matrix<double>(width, p);
-    state.step = w.matrix<T>(width, p);
-    state.difference = w.matrix<T>(width, p);
+    for (MatrixView<double>* view : {&state.parameters, &state.constant, &state.offset, &state.gradient, &state.last,
+                                     &state.moved, &state.room})
+      *view = w.matrix<double>(models, p);
+    state.step = w.matrix<T>(models, p);
+    state.difference = w.matrix<T>(models, p);
     state.theta = w.matrix<double>(1, p);
   });
   device.copy_to_device(state.theta.data, theta_.data(), theta_.size() * sizeof(double));
-  iterate(removals, state, models);
 
   std::vector<RetrainedModel> out(static_cast<std::size_t>(models));
-  for (Index j = 0; j < models; ++j) {
-    out[static_cast<std::size_t>(j)].gradient_norm = state.norms[static_cast<std::size_t>(j)];
-    out[static_cast<std::size_t>(j)].iterations = state.iterations;
-  }
-  finish_by_newton(removals, state, models, out);
+  iterate(state, out);
+  finish_by_newton(state, out);
   const std::vector<double> changes = loss_changes(state.parameters);
   const std::vector<double> parameters = to_host(device, state.parameters);
   const Index tests = test_.examples();
   for (Index j = 0; j < models; ++j) {
     RetrainedModel& model = out[static_cast<std::size_t>(j)];
-    for (Index t = 0; t < tests; ++t) model.loss_change.push_back(changes[static_cast<std::size_t>(t * width + j)]);
+    for (Index t = 0; t < tests; ++t) model.loss_change.push_back(changes[static_cast<std::size_t>(t * models + j)]);
     model.parameters.assign(parameters.begin() + j * p, parameters.begin() + (j + 1) * p);
   }
   return out;
 }
 
 template <class T>
-void LeaveOneOut<T>::iterate(const Removals& removals, State& state, Index models) {
-  const KernelTable<double>& kernels = exact_.device().template kernels<double>();
-  exact_.removal_constants(removals, state.constant);
-  kernels.combine(exact_.device(), {0.0, {}, 0.0, state.offset});
-  kernels.combine(exact_.device(), {1.0, state.constant, 0.0, state.gradient});
-  state.norms = row_norms<double>(exact_.device(), state.gradient);
+void LeaveOneOut<T>::iterate(State& state, std::vector<RetrainedModel>& out) {
+  Device& device = exact_.device();
+  const KernelTable<double>& kernels = device.template kernels<double>();
+  exact_.removal_constants(Removals(device, state.groups, exact_.examples()), state.constant);
+  kernels.combine(device, {0.0, {}, 0.0, state.offset});
+  kernels.combine(device, {1.0, state.constant, 0.0, state.gradient});
+  for (const double norm : row_norms<double>(device, state.gradient))
+    state.slots.push_back({.model = state.rows(), .norm = norm});
 
-  double contraction = kFirstContraction;
-  while (options_.chord && state.iterations < options_.max_steps) {
-    const double worst = worst_of(state.norms, models);
+  retire(state, out);
+  while (state.rows() > 0) {
+    const auto later = std::find_if(state.slots.begin(), state.slots.end(), [&](const auto& slot) {
+      return !slot.is_nearly_done(options_.tolerance);
+    });
+    const Index nearly_done = later - state.slots.begin();
     step(state);
-    if (worst * contraction <= kVerifyMargin * options_.tolerance || state.verified) verify(removals, state);
-    else difference(removals, state);
-    const double now = worst_of(state.norms, models);
-    if (state.verified && now <= options_.tolerance) return;
-    if (!std::isfinite(now) || (state.iterations > 2 && now > kSlowContraction * worst)) break;
-    // The first step goes from θ̂ to the influence estimate and says nothing about the steps after it.
-    if (state.iterations > 1) contraction = std::max(now / worst, 1e-3);
+    verify(state, 0, nearly_done);
+    difference(state, nearly_done, state.rows() - nearly_done);
+    retire(state, out);
   }
-  if (!state.verified) verify(removals, state);
+}
+
+template <class T>
+Removals LeaveOneOut<T>::removals(State& state, Index first, Index count) {
+  std::vector<std::vector<Index>> groups;
+  for (Index row = first; row < first + count; ++row)
+    groups.push_back(state.groups[static_cast<std::size_t>(state.slot(row).model)]);
+  return {exact_.device(), std::move(groups), exact_.examples()};
 }
 
 template <class T>
 void LeaveOneOut<T>::step(State& state) {
   Device& device = exact_.device();
-  device.kernels<T>().from_double(device, {state.gradient, state.step});
-  factor_.solve(state.step);
-  device.kernels<T>().to_double(device, {state.step, state.gradient});  // as room for the step in double
-  device.kernels<double>().combine(device, {-1.0, state.gradient, 1.0, state.offset});
-  ++state.iterations;
-}
-
-template <class T>
-void LeaveOneOut<T>::difference(const Removals& removals, State& state) {
-  Device& device = exact_.device();
-  device.kernels<T>().from_double(device, {state.offset, state.step});
-  fast_.removal_differences(removals, state.step, state.difference);
-  device.kernels<T>().to_double(device, {state.difference, state.gradient});
-  device.kernels<double>().combine(device, {1.0, state.constant, 1.0, state.gradient});
-  state.norms = row_norms<double>(device, state.gradient);
-}
-
-template <class T>
-void LeaveOneOut<T>::verify(const Removals& removals, State& state) {
-  Device& device = exact_.device();
   const KernelTable<double>& kernels = device.kernels<double>();
-  kernels.combine(device, {1.0, state.offset, 0.0, state.parameters});
-  for (Index j = 0; j < state.parameters.rows; ++j)
-    kernels.combine(device, {1.0, state.theta, 1.0, state.parameters.rows_from(j, 1)});
-  exact_.gradients_without(removals, state.parameters, state.gradient);
-  state.norms = row_norms<double>(device, state.gradient);
-  state.verified = true;
+  const Index rows = state.rows();
+  const auto in_use = [rows](auto view) { return view.rows_from(0, rows); };
+  device.kernels<T>().from_double(device, {in_use(state.gradient), in_use(state.step)});
+  factor_.solve(in_use(state.step));
+  const MatrixView<double> f = in_use(state.gradient), change = in_use(state.room), last = in_use(state.last);
+  const MatrixView<double> moved = in_use(state.moved), offset = in_use(state.offset);
+  device.kernels<T>().to_double(device, {in_use(state.step), f});
+
+  std::vector<double> gamma(static_cast<std::size_t>(rows), 0.0);
+  if (state.slot(0).steps > 0) {
+    kernels.combine(device, {1.0, f, 0.0, change});
+    kernels.combine(device, {-1.0, last, 1.0, change});
+    const std::vector<double> now = row_norms<double>(device, f), before = row_norms<double>(device, last);
+    const std::vector<double> between = row_norms<double>(device, change);
+    for (std::size_t row = 0; row < gamma.size(); ++row) {
+      const double squares = between[row] * between[row];
+      // f·(f − f′) from the three lengths.
+      const double product = 0.5 * (now[row] * now[row] + squares - before[row] * before[row]);
+      if (squares > 0 && std::abs(product) < kMostOfLast * squares) gamma[row] = product / squares;
+    }
+    kernels.combine(device, {-1.0, change, 1.0, moved});  // s′ − (f − f′)
+  } else {
+    kernels.combine(device, {0.0, {}, 0.0, moved});
+  }
+  kernels.combine(device, {1.0, f, 0.0, last});
+  for (Index row = 0; row < rows; ++row)
+    kernels.combine(device, {-1.0, f.rows_from(row, 1), -gamma[static_cast<std::size_t>(row)], moved.rows_from(row, 1)});
+  kernels.combine(device, {1.0, moved, 1.0, offset});
+  for (auto& slot : state.slots) ++slot.steps;
 }
 
 template <class T>
-void LeaveOneOut<T>::finish_by_newton(const Removals& removals, State& state, Index models,
-                                      std::vector<RetrainedModel>& out) {
+void LeaveOneOut<T>::difference(State& state, Index first, Index count) {
+  if (count == 0) return;
+  Device& device = exact_.device();
+  const auto part = [&](auto view) { return view.rows_from(first, count); };
+  device.kernels<T>().from_double(device, {part(state.offset), part(state.step)});
+  fast_.removal_differences(removals(state, first, count), part(state.step), part(state.difference));
+  device.kernels<T>().to_double(device, {part(state.difference), part(state.gradient)});
+  device.kernels<double>().combine(device, {1.0, part(state.constant), 1.0, part(state.gradient)});
+  const std::vector<double> norms = row_norms<double>(device, part(state.gradient));
+  for (Index row = 0; row < count; ++row) state.slot(first + row).reach(norms[static_cast<std::size_t>(row)], false);
+}
+
+template <class T>
+void LeaveOneOut<T>::verify(State& state, Index first, Index count) {
+  if (count == 0) return;
+  Device& device = exact_.device();
+  const MatrixView<double> parameters = state.room.rows_from(first, count);
+  for (Index row = 0; row < count; ++row) place(state, first + row, parameters.rows_from(row, 1));
+  const MatrixView<double> gradient = state.gradient.rows_from(first, count);
+  exact_.gradients_without(removals(state, first, count), parameters, gradient);
+  const std::vector<double> norms = row_norms<double>(device, gradient);
+  for (Index row = 0; row < count; ++row) state.slot(first + row).reach(norms[static_cast<std::size_t>(row)], true);
+}
+
+template <class T>
+void LeaveOneOut<T>::place(State& state, Index row, MatrixView<double> parameters) {
+  Device& device = exact_.device();
+  device.kernels<double>().combine(device, {1.0, state.theta, 0.0, parameters});
+  device.kernels<double>().combine(device, {1.0, state.offset.rows_from(row, 1), 1.0, parameters});
+}
+
+template <class T>
+void LeaveOneOut<T>::retire(State& state, std::vector<RetrainedModel>& out) {
+  std::vector<Index> staying;
+  for (Index row = 0; row < state.rows(); ++row) {
+    const auto& slot = state.slot(row);
+    const bool is_done = slot.is_verified && slot.norm <= options_.tolerance;
+    if (!is_done && options_.chord && !slot.is_lost(options_.max_steps)) {
+      staying.push_back(row);
+      continue;
+    }
+    if (!slot.is_verified) verify(state, row, 1);
+    place(state, row, state.parameters.rows_from(slot.model, 1));
+    RetrainedModel& model = out[static_cast<std::size_t>(slot.model)];
+    model.gradient_norm = slot.norm;
+    model.iterations = slot.steps;
+  }
+  std::stable_partition(staying.begin(), staying.end(),
+                        [&](Index row) { return state.slot(row).is_nearly_done(options_.tolerance); });
+  move_up(state, staying);
+}
+
+template <class T>
+void LeaveOneOut<T>::move_up(State& state, const std::vector<Index>& rows) {
+  Device& device = exact_.device();
+  const Index count = static_cast<Index>(rows.size());
+  std::vector<typename State::Slot> slots;
+  for (const Index row : rows) slots.push_back(state.slot(row));
+  state.slots = std::move(slots);
+  if (std::is_sorted(rows.begin(), rows.end()) && (count == 0 || rows.back() == count - 1)) return;  // all stand right
+  for (MatrixView<double>* matrix : {&state.constant, &state.offset, &state.gradient, &state.last, &state.moved}) {
+    for (Index row = 0; row < count; ++row)
+      device.kernels<double>().combine(
+          device, {1.0, matrix->rows_from(rows[static_cast<std::size_t>(row)], 1), 0.0, state.room.rows_from(row, 1)});
+    std::swap(*matrix, state.room);
+  }
+}
+
+template <class T>
+void LeaveOneOut<T>::finish_by_newton(State& state, std::vector<RetrainedModel>& out) {
+  if (!retrain_) return;
   Device& device = exact_.device();
   const std::size_t bytes = static_cast<std::size_t>(exact_.parameters()) * sizeof(double);
-  for (Index j = 0; j < models; ++j) {
-    RetrainedModel& model = out[static_cast<std::size_t>(j)];
-    if ((options_.chord && model.gradient_norm <= options_.tolerance) || !retrain_) continue;
+  for (std::size_t j = 0; j < out.size(); ++j) {
+    if (options_.chord && out[j].gradient_norm <= options_.tolerance) continue;
     std::vector<double> theta = theta_;  // the chord iteration may have left for anywhere
-    const TrainingReport report = retrain_(removals.group(j), theta);
-    require_minimum(removals.group(j), report.obstacle);
-    model.iterations += static_cast<Index>(report.steps.size());
-    device.copy_to_device(state.parameters.row(j), theta.data(), bytes);
+    const TrainingReport report = retrain_(state.groups[j], theta);
+    require_minimum(state.groups[j], report.obstacle);
+    out[j].iterations += static_cast<Index>(report.steps.size());
+    const MatrixView<double> parameters = state.parameters.rows_from(static_cast<Index>(j), 1);
+    const MatrixView<double> gradient = state.gradient.rows_from(0, 1);
+    device.copy_to_device(parameters.data, theta.data(), bytes);
     // From scratch by the same evaluation as every other model, not by the trainer's own word.
-    exact_.gradients_without(removals, state.parameters, state.gradient);
-    model.gradient_norm = row_norms<double>(device, state.gradient)[static_cast<std::size_t>(j)];
+    exact_.gradients_without(Removals(device, {state.groups[j]}, exact_.examples()), parameters, gradient);
+    out[j].gradient_norm = row_norms<double>(device, gradient)[0];
   }
 }
 

@@ -2,6 +2,7 @@
 // Exact retraining without training examples, many models at once.
 
 #include <clout/engine/direct_solver.hpp>
+#include <clout/engine/removals.hpp>
 #include <clout/engine/training.hpp>
 #include <clout/host/io/journal.hpp>
 
@@ -26,9 +27,10 @@ struct RetrainedModel {
 /// proves nothing there.
 void require_minima(const Retrainable<double>& objective, const std::vector<std::vector<Index>>& groups);
 
-/// Retrains R_j, the mean over the examples that are left plus the same (λ/2)‖θ_reg‖², by chord steps in difference
-/// form (or another retrainable objective): δ ← δ − F⁻¹ (W_j/W) ∇R_j(θ̂ + δ), F the factor of the Hessian at θ̂; the first step is the influence estimate.
-/// Products in precision T act on differences alone; the last evaluation is in double, from scratch, and decides.
+/// Retrains R_j, the mean over the examples that are left plus the same (λ/2)‖θ_reg‖² (or another retrainable objective),
+/// by chord steps in difference form, δ ← δ − F⁻¹ (W_j/W) ∇R_j(θ̂ + δ), F the factor of the Hessian at θ̂, and
+/// Anderson's correction from the second on; the first is the influence estimate. Products in precision T act on
+/// differences alone; each model's last evaluation is in double, from scratch, and decides.
 template <class T>
 class LeaveOneOut {
  public:
@@ -43,16 +45,25 @@ class LeaveOneOut {
   std::vector<RetrainedModel> run(const std::vector<std::vector<Index>>& groups, io::Journal* journal,
                                   const Progress& progress = {});
 
-  /// One block of at most options.block models, padded to it.
+  /// One block of at most options.block models. Each leaves when it is done, so the bits are the block's.
   std::vector<RetrainedModel> retrain_block(std::vector<std::vector<Index>> groups);
 
  private:
   struct State;
-  void iterate(const Removals& removals, State& state, Index models);
+  void iterate(State& state, std::vector<RetrainedModel>& out);
   void step(State& state);
-  void difference(const Removals& removals, State& state);
-  void verify(const Removals& removals, State& state);
-  void finish_by_newton(const Removals& removals, State& state, Index models, std::vector<RetrainedModel>& out);
+  /// Gradients of the models in `count` rows from `first` on: in difference form in T, or from scratch in double.
+  void difference(State& state, Index first, Index count);
+  void verify(State& state, Index first, Index count);
+  /// What a sweep leaves out for these models.
+  Removals removals(State& state, Index first, Index count);
+  /// θ̂ + δ of the model in `row`.
+  void place(State& state, Index row, MatrixView<double> parameters);
+  /// Lets models go that are done, or that the iteration does not serve.
+  void retire(State& state, std::vector<RetrainedModel>& out);
+  /// These rows, in this order, become the first ones.
+  void move_up(State& state, const std::vector<Index>& rows);
+  void finish_by_newton(State& state, std::vector<RetrainedModel>& out);
   std::vector<double> loss_changes(MatrixView<const double> parameters);
 
   Retrainable<double>& exact_;

@@ -29,6 +29,30 @@ struct FeatureView {
   }
 };
 
+/// Lines of a matrix of which only the numbers that are not zero are stored: line l has the entries starts[l] …
+/// starts[l + 1] − 1, ascending by place. Of each pair of pointers one is set, or none where there are no entries.
+template <class T>
+struct SparseLines {
+  const Index* starts = nullptr;          // [lines + 1]; null: no such storage
+  const std::uint16_t* narrow = nullptr;  // [entries] where in its line a number stands
+  const std::uint32_t* wide = nullptr;    // [entries] the same, for lines longer than 65,536
+  const T* values = nullptr;              // [entries]
+  const std::uint8_t* bytes = nullptr;    // [entries]
+};
+
+/// Rows of a block of SparseFeatures.
+inline constexpr Index kSparseBlockRows = 256;
+
+/// X a second time, without its zeros (SparseStorage makes it): by rows, for Z = X Vᵀ, and by columns of blocks of
+/// rows, for G = Rᵀ X. Scale and sizes are the FeatureView's.
+template <class T>
+struct SparseFeatures {
+  SparseLines<T> rows;     // [n] lines, places are columns
+  SparseLines<T> columns;  // [blocks][d] lines, places are rows of the block
+
+  constexpr bool is_given() const { return rows.starts != nullptr; }
+};
+
 /// Parameters of a linear layer as one flat vector: weights [K][d], then, with a bias, [K].
 struct LinearShape {
   Index features = 0;  // d
@@ -101,12 +125,13 @@ enum class SweepStep {
 };
 
 /// out_j = scale · Σᵢ wᵢ rᵢⱼ ⊗ (xᵢ, 1): the gradient, the Hessian product or the gradient's difference of a linear
-/// model, without regulariser. X is read once. 4ndKk flops. Sums run over partitions of rows that depend on n
-/// alone and are added in fixed order: the same bits whatever the number of threads.
+/// model, without regulariser. X is read once. 4ndKk flops (sparse: entries instead of nd). Sums run over partitions
+/// of rows that depend on n alone and are added in fixed order: the same bits whatever the number of threads.
 template <class T>
 struct LinearSweep {
   SweepStep step = SweepStep::tangent;
-  FeatureView<T> features;                // [n][d]
+  FeatureView<T> features;                // [n][d]; with `sparse`, its pointers are not read
+  SparseFeatures<T> sparse;               // the same X without its zeros, or not given
   LinearShape shape;
   MatrixView<const T> vectors;            // [k][p]
   MatrixView<const T> probabilities;      // [n][K]; tangent, difference and scaled

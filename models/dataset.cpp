@@ -52,10 +52,14 @@ template <class U>
 Dataset<U> Dataset<T>::as() const {
   Dataset<U> other(*device_, *host_labels_, features_, classes_);
   other.bytes_ = bytes_;
+  other.sparse_bytes_ = sparse_bytes_;
   if (values_) {
     const std::vector<T> host = values_->to_host();
     const std::vector<U> rounded(host.begin(), host.end());
     other.values_ = std::make_shared<Buffer<U>>(*device_, std::span<const U>(rounded));
+    if (sparse_values_)
+      other.sparse_values_ =
+          std::make_shared<SparseStorage<U>>(*device_, std::span<const U>(rounded), examples_, features_);
   }
   return host_weights_.empty() ? other : other.with_weights(host_weights_);
 }
@@ -80,6 +84,43 @@ Dataset<T> Dataset<T>::with_weights(std::span<const double> weights) const {
   for (const double weight : weights) rounded.push_back(static_cast<T>(weight / other.weight_unit_));
   other.weights_ = std::make_shared<Buffer<T>>(*device_, std::span<const T>(rounded));
   return other;
+}
+
+template <class T>
+Dataset<T> Dataset<T>::with_storage(Storage storage) const {
+  Dataset other = *this;
+  other.sparse_bytes_ = nullptr;
+  other.sparse_values_ = nullptr;
+  const bool is_automatic = storage == Storage::automatic;
+  if (storage == Storage::dense || (is_automatic && !device_->info().is_host)) return other;
+  const auto store = [&]<class V>(const Buffer<V>& from, std::shared_ptr<const SparseStorage<V>>& to) {
+    const std::vector<V> x = from.to_host();
+    if (is_automatic) {
+      const Index entries = count_entries<V>(x);
+      const std::size_t left = device_->memory_limit() - device_->used_memory();
+      if (static_cast<double>(entries) > kMostDensity * static_cast<double>(x.size()) ||
+          SparseStorage<V>::bytes_for(examples_, features_, entries) > left / 2)
+        return;
+    }
+    to = std::make_shared<SparseStorage<V>>(*device_, std::span<const V>(x), examples_, features_);
+  };
+  if (bytes_) store(*bytes_, other.sparse_bytes_);
+  else store(*values_, other.sparse_values_);
+  return other;
+}
+
+template <class T>
+double Dataset<T>::density() const {
+  const auto part = [&]<class V>(const std::vector<V>& x) {
+    return static_cast<double>(count_entries<V>(x)) / static_cast<double>(x.size());
+  };
+  return bytes_ ? part(bytes_->to_host()) : part(values_->to_host());
+}
+
+template <class T>
+SparseFeatures<T> Dataset<T>::sparse_view() const {
+  if (sparse_bytes_) return sparse_bytes_->template view<T>();
+  return sparse_values_ ? sparse_values_->template view<T>() : SparseFeatures<T>{};
 }
 
 template <class T>

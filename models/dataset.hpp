@@ -3,11 +3,19 @@
 
 #include <clout/kernels/device.hpp>
 #include <clout/kernels/operations.hpp>
+#include <clout/kernels/sparse_features.hpp>
 #include <memory>
 #include <span>
 #include <vector>
 
 namespace clout {
+
+/// How sweeps over the data read X: as it is, or a second copy of it without its zeros.
+enum class Storage { automatic, dense, sparse };
+
+/// Storage::automatic is sparse on the CPU where at most this part of X is not zero: beyond it, or on a GPU, whose
+/// libraries multiply dense matrices at many times the rate of anything else, X as it is goes faster.
+inline constexpr double kMostDensity = 0.4;
 
 /// n labelled examples with d features each, in device memory. 8-bit features stay 8-bit and are shared between
 /// precisions and copies; the value meant is byte/255. Copying a Dataset shares its features and labels.
@@ -28,11 +36,20 @@ class Dataset {
   /// The same examples with weights wᵢ ≥ 0, not all zero: [n].
   Dataset with_weights(std::span<const double> weights) const;
 
+  /// The same examples stored so. Automatic: sparse by kMostDensity, unless that took more than half of what the
+  /// device's memory limit leaves.
+  Dataset with_storage(Storage storage) const;
+  bool is_sparse() const { return sparse_bytes_ || sparse_values_; }
+  /// Part of X that is not zero.
+  double density() const;
+
   Device& device() const { return *device_; }
   Index examples() const { return examples_; }
   Index features() const { return features_; }
   Index classes() const { return classes_; }
   FeatureView<T> view() const;
+  /// The same without zeros, where it is stored so.
+  SparseFeatures<T> sparse_view() const;
   const std::int32_t* labels() const { return labels_->data(); }
   /// Device memory, [n], or null where all weights are 1; in units of weight_unit().
   const T* weights() const { return weights_ ? weights_->data() : nullptr; }
@@ -54,6 +71,8 @@ class Dataset {
   Index examples_ = 0, features_ = 0, classes_ = 0;
   std::shared_ptr<const Buffer<std::uint8_t>> bytes_;
   std::shared_ptr<const Buffer<T>> values_;
+  std::shared_ptr<const SparseStorage<std::uint8_t>> sparse_bytes_;
+  std::shared_ptr<const SparseStorage<T>> sparse_values_;
   std::shared_ptr<const Buffer<std::int32_t>> labels_;
   std::shared_ptr<const std::vector<std::int32_t>> host_labels_;
   std::shared_ptr<const Buffer<T>> weights_;

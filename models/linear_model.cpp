@@ -22,7 +22,6 @@ std::vector<ParameterBlock> linear_layout(const LinearShape& shape) {
   return blocks;
 }
 
-
 template <class T>
 LinearModel<T>::LinearModel(Dataset<T> data, Outputs outputs, bool bias, double l2)
     : data_(std::move(data)),
@@ -69,6 +68,7 @@ template <class T>
 LinearSweep<T> LinearModel<T>::sweep_operation(SweepStep step, MatrixView<const T> vectors) const {
   return {.step = step,
           .features = data_.view(),
+          .sparse = data_.sparse_view(),
           .shape = shape_,
           .vectors = vectors,
           .probabilities = coefficients(),
@@ -142,6 +142,7 @@ void LinearModel<T>::batch_hessian_products(MatrixView<const T> vectors, const I
   for (Index g = 0; g < groups; ++g)
     run_sweep({.step = tangent_step(),
                .features = batch.features.rows_from(g * count, count),
+               .sparse = {},
                .shape = shape_,
                .vectors = vectors.rows_from(g * k, k),
                .probabilities = batch.coefficients.rows_from(g * count, count),

@@ -14,7 +14,8 @@ constexpr double kPredictionTolerance = 1e-10;  // true relative residual
 
 std::string loo_csv(const Groups& groups, bool by_group, const std::vector<std::int32_t>& labels,
                     std::span<const Index> tests, const std::vector<RetrainedModel>& models,
-                    const std::vector<double>& predicted, const std::vector<double>& norms, double start_norm) {
+                    const std::vector<double>& predicted, const std::vector<double>& norms, const std::vector<double>& roundings,
+                    double start_norm) {
   std::string text = "rank," + names_header(by_group) + ",test_index,predicted,actual,gradient_norm,iterations,actual_error\n";
   for (std::size_t g = 0; g < groups.size(); ++g)
     for (std::size_t t = 0; t < tests.size(); ++t) {
@@ -22,7 +23,7 @@ std::string loo_csv(const Groups& groups, bool by_group, const std::vector<std::
       text += std::to_string(g + 1) + "," + who + "," + std::to_string(tests[t]) + "," +
               number_text(predicted[g * tests.size() + t], 17) + "," + number_text(models[g].loss_change[t], 17) + "," +
               number_text(models[g].gradient_norm, 6) + "," + std::to_string(models[g].iterations) + "," +
-              number_text(norms[t] * (models[g].gradient_norm + start_norm), 3) + "\n";
+              number_text(norms[t] * (models[g].gradient_norm + start_norm) + roundings[t], 3) + "\n";
     }
   return text;
 }
@@ -63,8 +64,10 @@ void retrain_exactly(const ExactRetraining<T>& retraining, Problem& problem, Pro
   if (!write_pairs(results, folder, {count, m}, predicted, actual))
     results.add(folder / "loo.csv",
                 loo_csv(groups, !o.groups.empty(), problem.data().host_labels(), tests.rows, models, predicted, norms,
-                        retraining.start_gradient_norm));
-  const double error = (worst + retraining.start_gradient_norm) * *std::max_element(norms.begin(), norms.end());
+                        retraining.roundings, retraining.start_gradient_norm));
+  double error = 0;
+  for (std::size_t t = 0; t < norms.size(); ++t)
+    error = std::max(error, (worst + retraining.start_gradient_norm) * norms[t] + retraining.roundings[t]);
   double largest = 0;
   for (const double change : actual) largest = std::max(largest, std::abs(change));
   if (error > kCoarse * largest)

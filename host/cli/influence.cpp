@@ -53,7 +53,8 @@ std::string fingerprint(Problem& problem, Index block) {
               {"second_order", o.second_order},
               {"top", o.top},
               {"seed", o.seed},
-              {"block", block}};
+              {"block", block},
+              {"sparse", problem.data().is_sparse()}};
   facts.update(solver_facts(o, problem.device().info()));
   return facts.dump();
 }

@@ -84,6 +84,11 @@ void add_data(CLI::App& app, Options& o, bool with_params) {
   app.add_option("--x", o.x, "examples: .npy [n][d] or images [n][C][H][W]; uint8 is divided by 255")->required();
   app.add_option("--y", o.y, "labels: .npy [n], integers 0..K-1")->required();
   app.add_option("--weights", o.weights, "example weights: .npy [n], not negative");
+  app.add_option("--storage", o.storage,
+                 "logistic: how x is stored, dense or sparse (without its zeros); auto: sparse on the CPU where at least "
+                 "60 % of x is zero")
+      ->check(CLI::IsMember({"auto", "dense", "sparse"}))
+      ->capture_default_str();
   if (with_params) app.add_option("--params", o.params, "parameters: .npy [p], PyTorch's order")->required();
 }
 

@@ -25,7 +25,7 @@ struct Options {
   Index classes = 0, features = 0;
   bool bias = false;
   double l2 = 0;
-  std::string x, y, params, weights, vectors, out;
+  std::string x, y, params, weights, vectors, out, storage = "auto";
 
   // Solving, training, asking.
   std::string solver = "cg", curvature = "hessian";

@@ -77,7 +77,7 @@ Problem::Problem(const Options& options, const std::vector<std::string>& command
   examples_ = read_examples(options.x, "x", options.y, "y");
   input_shape_ = examples_.shape;
   model_.expect_examples(input_shape_, options.x);
-  data_ = std::make_unique<Dataset<double>>(to_dataset(examples_, {}, options.x));
+  store_examples();
   if (!options.weights.empty()) {
     std::vector<Index> shape;
     const std::vector<double> weights = read_numbers(options.weights, "weights", shape);
@@ -91,6 +91,17 @@ Problem::Problem(const Options& options, const std::vector<std::string>& command
   const bool tests_are_training_rows = options.test_x.empty() && !options.test_index.empty();
   if (!tests_are_training_rows) examples_.x = io::NpyArray();  // the device holds it now
   if (!options.params.empty()) load_parameters();
+}
+
+void Problem::store_examples() {
+  data_ = std::make_unique<Dataset<double>>(to_dataset(examples_, {}, options_.x));
+  if (!model_.is_logistic()) return;
+  const Storage storage = options_.storage == "auto"    ? Storage::automatic
+                          : options_.storage == "dense" ? Storage::dense
+                                                        : Storage::sparse;
+  data_ = std::make_unique<Dataset<double>>(data_->with_storage(storage));
+  manifest_.set("storage", data_->is_sparse() ? "sparse" : "dense");
+  if (data_->is_sparse()) manifest_.set("density", data_->density());  // else X would come back from a GPU for this
 }
 
 void Problem::add_input(const std::string& path) { manifest_.add_input(path); }

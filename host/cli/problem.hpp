@@ -80,6 +80,8 @@ class Problem {
   };
   Examples read_examples(const std::string& x, const std::string& x_name, const std::string& y,
                          const std::string& y_name);
+  /// The training data as --storage has it; the manifest says how.
+  void store_examples();
   Dataset<double> to_dataset(const Examples& examples, std::span<const Index> rows, const std::string& name);
   void add_input(const std::string& path);
   void load_parameters();

@@ -16,7 +16,7 @@ Groups groups_from_json(const std::string& path) {
   for (const auto& list : lists) {
     if (!list.is_array()) throw InvalidInput(path + ": " + list.dump() + " is no list; expected " + expected);
     for (const auto& index : list)
-      if (!index.is_number_integer())
+      if (!index.is_number_integer() || (index.is_number_unsigned() && index.get<std::uint64_t>() > INT64_MAX))
         throw InvalidInput(path + ": " + index.dump() + " is no index; expected integers in lists of training indices");
   }
   return lists.get<Groups>();

@@ -5,6 +5,7 @@
 #include <clout/host/cli/retrain_network.hpp>
 #include <clout/host/cli/solvers.hpp>
 #include <clout/host/quasi_newton.hpp>
+#include <limits>
 
 namespace clout::cli {
 namespace {
@@ -13,6 +14,8 @@ using Facts = nlohmann::ordered_json;
 
 // Models side by side: enough that a pass over the examples is worth its start.
 constexpr Index kModels = 16;
+// Of a difference of two losses of some units: 64 roundings of each.
+constexpr double kLossRounding = 128 * std::numeric_limits<double>::epsilon();
 
 /// Everything that changes the retrained models' bits.
 std::string fingerprint(const Options& o, const io::Manifest& manifest, const DeviceInfo& device) {
@@ -65,6 +68,7 @@ void retrain_proximal(const Invocation& call) {
                            .newton = quasi_newton,
                            .advice = "raise --damping or --tolerance",
                            .error_bounds = {},
+                           .roundings = std::vector(tests.rows.size(), kLossRounding),
                            .options = {.tolerance = o.tolerance, .block = kModels}},
                           problem, tests, groups, folder, journal,
                           {{"retraining", o.retraining}, {"damping", o.damping}});

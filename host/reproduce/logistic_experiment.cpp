@@ -34,7 +34,7 @@ void LogisticExperiment<T>::load() {
   mnist_ = io::load_mnist(folder);
   for (const auto& path : io::mnist_files(io::find_mnist(folder))) manifest_.add_input(path);
   const io::MnistSplit split = io::paper_split(mnist_);
-  data_ = std::make_unique<Dataset<double>>(all_images(*device_, split.train));
+  data_ = std::make_unique<Dataset<double>>(all_images(*device_, split.train).with_storage(Storage::automatic));
   exact_ = std::make_unique<LogisticRegression<double>>(*data_, false, kL2);
   if constexpr (!std::is_same_v<T, double>)
     fast_ = std::make_unique<LogisticRegression<T>>(data_->template as<T>(), false, kL2);
@@ -52,7 +52,8 @@ io::Journal LogisticExperiment<T>::open_journal() {
                                        {"version", CLOUT_VERSION},      {"inputs", manifest_.to_json()["inputs"]},
                                        {"seed", options_.seed},         {"precision", options_.precision},
                                        {"quick", options_.quick},       {"device", device.name + ", " + device.model},
-                                       {"libraries", device.libraries}, {"threads", device.threads}};
+                                       {"libraries", device.libraries}, {"threads", device.threads},
+                                       {"sparse", data_->is_sparse()}};
   return io::Journal::open(folder_ / "retrain.journal", request.dump(), options_.resume);
 }
 

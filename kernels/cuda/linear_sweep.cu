@@ -1,7 +1,8 @@
 // out_j = scale · Σᵢ wᵢ rᵢⱼ ⊗ (xᵢ, 1): X′ times W′, logits to residuals, residuals times X′.
 // With few (vector, class) pairs one fused kernel reads X once (fused_sweep.hpp); with many, matrix products by chunks
-// of rows.
+// of rows. An X that is stored without its zeros has a way of its own (sparse_sweep.hpp).
 #include <clout/kernels/cuda/fused_sweep.hpp>
+#include <clout/kernels/cuda/sparse_sweep.hpp>
 
 namespace clout::cuda {
 
@@ -85,12 +86,14 @@ template <class T>
 void linear_sweep(Device& device, const LinearSweep<T>& op) {
   auto& cuda = on_cuda(device);
   if (pairs_of(op) == 0) return;
-  if (is_fused(cuda, op) || op.features.rows == 0) fused_sweep(cuda, op);
+  if (op.sparse.is_given()) sparse_sweep(cuda, op, [&](Index first, MatrixView<T> z) { step_chunk(cuda, op, first, z); });
+  else if (is_fused(cuda, op) || op.features.rows == 0) fused_sweep(cuda, op);
   else sweep_by_chunks(cuda, op);
 }
 
 template <class T>
 std::size_t linear_sweep_scratch(const Device& device, const LinearSweep<T>& op) {
+  if (op.sparse.is_given()) return SparseScratch<T>().carve(op, Carver());
   if (is_fused(static_cast<const CudaDevice&>(device), op)) return fused_sweep_scratch(op);
   return SweepScratch<T>().carve(op, Carver());
 }

@@ -161,6 +161,7 @@ def check_tests_and_removals(bench):
     retrain("groups that are no JSON", "--groups", groups("[[1, 2"), parts=["groups.json"])
     retrain("groups of text", "--groups", groups('[["a"]]'), parts=["groups.json"])
     retrain("a group of fractions", "--groups", groups("[[1.9]]"), parts=["1.9", "integers"])
+    retrain("an index beyond 64 bits", "--groups", groups("[[18446744073709551615]]"), parts=["18446744073709551615", "integers"])
     retrain("a group of true", "--groups", groups("[[true]]"), parts=["integers"])
     retrain("damping of an exact fit", "--indices", files.path("indices.npy"), "--damping", 0.1, parts=["--damping"])
     retrain("an empty group", "--groups", groups("[[1], []]"), parts=["empty"])
@@ -186,6 +187,7 @@ def check_networks(bench):
     refuse("images of another size", net("loss", good, *params, x=save("small", np.zeros((24, 1, 5, 5)))), "[1][6][5]")
     refuse("params of another length", net("loss", good, "--params", save("net-28", np.zeros(28))), "[29]", "linear.bias")
     refuse("kernel too large", net("loss", spec("large.json", layers % '{"conv":{"out":2,"kernel":6}},'), *params), "layer 1", "6x6")
+    refuse("sparse images", net("loss", good, *params, "--storage", "sparse"), "--storage", "logistic")
     refuse("bias", net("loss", good, *params, "--bias"), "--bias", "logistic")
     refuse("classes of another network", net("loss", good, *params, "--classes", 4), "--classes 4")
     refuse("steps of logistic", ["train", *files.options(fitted=False), "--steps", 5], "--steps", "convnet", out="fit")
@@ -224,7 +226,7 @@ def check_usage(bench):
     for flag, value in (("--l2", "-1"), ("--l2", "nan"), ("--l2", "inf"), ("--l2", "x"), ("--classes", 1),
                         ("--classes", "two"), ("--precision", "half"), ("--threads", -1), ("--memory-limit", "lots"),
                         ("--memory-limit", "-1"), ("--model", "forest"), ("--device", "foo"), ("--device", "cuda:x"),
-                        ("--device", "cuda:-1")):
+                        ("--device", "cuda:-1"), ("--storage", "csr")):
         left = list(map(str, files.options()))
         if flag in left:
             del left[left.index(flag) : left.index(flag) + 2]

@@ -111,11 +111,10 @@ class Retraining:
 
     def __init__(self, program, folder):
         self.program = program
-        self.files = Files(os.path.join(folder, "medium"), n=2500, d=60, classes=10, l2=0.01)
+        self.files = Files(os.path.join(folder, "medium"), n=1000, d=60, classes=10, l2=0.01)  # 16 blocks of 64 models
         fit(program, self.files)
-        self.files.save("indices", np.arange(0, 2500, 4))  # 625 models: ten blocks of 64
-        self.arguments = ["retrain", *self.files.options(), *self.files.tests(), "--indices",
-                          self.files.path("indices.npy"), "--device", program.device, "--threads", "2"]
+        self.arguments = ["retrain", *self.files.options(), *self.files.tests(), "--all", "--storage", "sparse",
+                          "--device", program.device, "--threads", "2"]
         self.whole = self.run("whole")
 
     def run(self, out, *more):
@@ -146,6 +145,10 @@ def check_kill_and_resume(program, folder):
                    f"exit code {without.returncode}: {without.stderr.strip()}")
     other = program.run(*job.arguments, "--tolerance", "1e-9", "--out", job.files.path("killed"), "--resume")
     program.expect(other.returncode == 2 and "tolerance" in other.stderr, "another request with --resume",
+                   f"exit code {other.returncode}: {other.stderr.strip()}")
+    dense = ["dense" if part == "sparse" else part for part in job.arguments]
+    other = program.run(*dense, "--out", job.files.path("killed"), "--resume")
+    program.expect(other.returncode == 2 and "sparse" in other.stderr, "another storage with --resume",
                    f"exit code {other.returncode}: {other.stderr.strip()}")
     program.expect(job.run("killed", "--resume") == job.whole, "killed and resumed", "loo.csv has other bytes")
     journal = job.files.path("killed/retrain.journal")

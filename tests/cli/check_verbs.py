@@ -114,7 +114,7 @@ class Bench:
         out = self.path("out-" + label.replace(" ", "-") + ("" if folder else ".npy"))
         command = [self.options.clout, verb, "--model", "logistic", "--classes", str(self.case.classes), "--l2",
                    repr(self.case.l2), "--x", self.path("x.npy"), "--y", self.path("y.npy")]
-        command += ["--bias"] if self.case.bias else []
+        command += (["--bias"] if self.case.bias else []) + (["--storage", "sparse"] if self.case.n % 2 else [])
         command += ["--weights", self.path("weights.npy")] if self.case.weighted else []
         command += ["--params", self.path("params.npy")] if params else []
         command += [*map(str, arguments), "--device", self.options.device, "--precision", precision, "--quiet"]

@@ -30,6 +30,7 @@ TYPED_TEST(LeaveOneOutTest, SinglesAreTheOracles) {
     // Differences in float are good to eps ‖Hδ‖, δ of the order of 1/n: at such n that is above the tolerance.
     if (sizeof(typename TypeParam::Number) == 8) {
       EXPECT_EQ(job.newton_calls, 0) << "one point of " << sizes.n << " is what the chord iteration is for";
+      for (const RetrainedModel& model : models) EXPECT_LE(model.iterations, 8) << "without Anderson's correction: up to 17";
     }
   }
 }
@@ -44,6 +45,28 @@ TYPED_TEST(LeaveOneOutTest, GroupsAreTheOracles) {
       SCOPED_TRACE(testing::Message() << sizes << ", set " << j);
       job.expect_exact(models[j], groups[j], 1e-10);
     }
+  }
+}
+
+// Models leave a block one after the other, as they are done, and what they leave behind is still theirs: hard ones
+// before, between and after easy ones, and one that removes nothing of weight.
+TYPED_TEST(LeaveOneOutTest, ModelsLeaveWhenTheyAreDone) {
+  for (const CaseSizes& sizes : retraining_cases()) {
+    Retraining<typename TypeParam::Number> job(this->device(), sizes, 2);
+    const Groups groups{{5, 6, 8, 10, 11, 13, 14, 16}, {0}, {9, 4, 30}, {3}, {1, 2, 17, 21, 22, 25}, {12}};
+    const std::vector<RetrainedModel> models = job.leave_one_out({.block = 6}).retrain_block(groups);
+    Index least = models[0].iterations, most = least;
+    for (std::size_t j = 0; j < groups.size(); ++j) {
+      SCOPED_TRACE(testing::Message() << sizes << ", set " << j);
+      job.expect_exact(models[j], groups[j], 1e-10);
+      // What is left of a model's past goes with it: it takes the steps that it takes alone.
+      if (sizeof(typename TypeParam::Number) == 8) {
+        EXPECT_EQ(models[j].iterations, job.leave_one_out({.block = 1}).retrain_block({groups[j]})[0].iterations);
+      }
+      least = std::min(least, models[j].iterations);
+      most = std::max(most, models[j].iterations);
+    }
+    EXPECT_LT(least, most) << "all left together";
   }
 }
 

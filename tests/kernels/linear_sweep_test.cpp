@@ -1,4 +1,5 @@
-// linear_sweep: gradient, Hessian product and gradient difference of softmax regression.
+// linear_sweep: gradient, Hessian product and gradient difference of softmax regression, and what other linear models
+// take of it.
 
 #include "sweep_reference.hpp"
 
@@ -10,14 +11,7 @@ class LinearSweepTest : public KernelTest<C> {
  protected:
   using Number = typename C::Number;
 
-  void compare(const Problem<Number>& p, SweepStep step) {
-    const Number scale = Number(1) / static_cast<Number>(p.shape.n + 2);
-    const auto expected = sweep_reference(p, step, scale);
-    const auto got = run_sweep(this->device(), p, step, scale);
-    for (std::size_t i = 0; i < got.size(); ++i)
-      ASSERT_TRUE(within(got[i], expected[i]))
-          << "at " << i << " of " << p.shape << ", step " << static_cast<int>(step);
-  }
+  void compare(const Problem<Number>& p, SweepStep step) { compare_sweep(this->device(), p, step, false); }
   // All storages, and weights and exclusions alternating with the shapes.
   void compare_all(SweepStep step, double vector_size) {
     unsigned seed = 1;
@@ -40,9 +34,14 @@ TYPED_TEST(LinearSweepTest, TinyDifferenceMatchesReference) { this->compare_all(
 
 TYPED_TEST(LinearSweepTest, WeightsAndExclusionsTogether) {
   using T = typename TypeParam::Number;
-  for (const auto step : {SweepStep::tangent, SweepStep::gradient, SweepStep::difference, SweepStep::scaled,
-                          SweepStep::given})
+  for (const auto step : kSweepSteps)
     this->compare(random_problem<T>({77, 20, 5, 11, true}, {true, true, true, 0.5}), step);
+}
+
+TYPED_TEST(LinearSweepTest, OneOutput) {
+  for (const Shape& shape : kOneOutputShapes)
+    for (const auto step : {SweepStep::scaled, SweepStep::given})
+      this->compare(random_problem<typename TypeParam::Number>(shape.scaled(), {shape.bias, true, true, 1}), step);
 }
 
 // Small integers, and probabilities in eighths: every number on the way is exact in T, so the result is, too.
@@ -98,7 +97,7 @@ TYPED_TEST(LinearSweepTest, NanInOneVectorStaysThere) {
   auto p = random_problem<T>({40, 12, 3, 5, false}, {true, false, false, 0.5});
   p.vectors[2 * p.parameters() + 4] = std::numeric_limits<T>::quiet_NaN();
   std::fill(p.bytes.begin(), p.bytes.end(), std::uint8_t{1});
-  for (const auto step : {SweepStep::tangent, SweepStep::gradient, SweepStep::difference}) {
+  for (const auto step : kSoftmaxSteps) {
     const auto got = run_sweep(this->device(), p, step, T(1));
     for (Index i = 0; i < std::ssize(got); ++i)
       ASSERT_EQ(std::isnan(got[i]), i / p.parameters() == 2) << "step " << static_cast<int>(step) << " at " << i;

@@ -1,9 +1,20 @@
 #pragma once
 // The naive LinearSweep, and a run of the real one between guards.
 
+#include <array>
+#include <clout/kernels/sparse_features.hpp>
+
 #include "problem.hpp"
 
 namespace clout::test {
+
+/// Steps of a softmax, each of which mixes the classes, and all steps.
+inline constexpr std::array kSoftmaxSteps{SweepStep::tangent, SweepStep::gradient, SweepStep::difference};
+inline constexpr std::array kSweepSteps{SweepStep::tangent, SweepStep::gradient, SweepStep::difference,
+                                        SweepStep::scaled, SweepStep::given};
+/// Sizes of models with one output, which have no use for the softmax's steps.
+inline const std::vector<Shape> kOneOutputShapes = {
+    {1, 1, 1, 1, false}, {97, 13, 1, 1, true}, {333, 29, 1, 9, true}, {60, 785, 1, 3, false}, {30, 20, 1, 64, true}};
 
 /// r of one example and vector, before weights.
 template <class T>
@@ -64,11 +75,14 @@ std::vector<Bounded<T>> sweep_reference(const Problem<T>& p, SweepStep step, T s
 }
 
 template <class T>
-std::vector<T> run_sweep(Device& device, const Problem<T>& p, SweepStep step, T scale) {
+std::vector<T> run_sweep(Device& device, const Problem<T>& p, SweepStep step, T scale, bool is_sparse = false) {
   const OnDevice<T> on_device(device, p);
+  const SparseStorage<std::uint8_t> bytes(device, p.bytes, p.shape.n, p.shape.d);
+  const SparseStorage<T> values(device, p.values, p.shape.n, p.shape.d);
   Guarded<T> out(device, p.shape.k * p.parameters());
   LinearSweep<T> op{.step = step,
                     .features = on_device.features,
+                    .sparse = {},
                     .shape = p.shape.linear(),
                     .vectors = {nullptr, p.shape.k, p.parameters()},
                     .probabilities = {nullptr, p.shape.n, p.shape.classes},
@@ -79,10 +93,11 @@ std::vector<T> run_sweep(Device& device, const Problem<T>& p, SweepStep step, T 
                     .scale = scale,
                     .out = {},
                     .scratch = {}};
+  if (is_sparse) op.sparse = p.use_bytes ? bytes.template view<T>() : values.template view<T>();
   op.features.values = nullptr;  // the plan reads sizes only
   op.features.bytes = nullptr;
   Scratch scratch(device, device.kernels<T>().linear_sweep_scratch(device, op));
-  op.features = on_device.features;
+  if (!is_sparse) op.features = on_device.features;
   if (step != SweepStep::given) op.vectors = on_device.vector_view;
   else op.residuals = on_device.residuals.view(p.shape.n, p.shape.k * p.shape.classes);
   if (step != SweepStep::gradient && step != SweepStep::given) op.probabilities = on_device.probability_view;
@@ -95,6 +110,16 @@ std::vector<T> run_sweep(Device& device, const Problem<T>& p, SweepStep step, T 
   device.synchronize();
   scratch.check();
   return out.to_host();
+}
+
+/// Fails the test where a sweep over X, dense or without its zeros, is not the reference's.
+template <class T>
+void compare_sweep(Device& device, const Problem<T>& p, SweepStep step, bool is_sparse) {
+  const T scale = T(1) / static_cast<T>(p.shape.n + 2);
+  const auto expected = sweep_reference(p, step, scale);
+  const auto got = run_sweep(device, p, step, scale, is_sparse);
+  for (std::size_t i = 0; i < got.size(); ++i)
+    ASSERT_TRUE(within(got[i], expected[i])) << "at " << i << " of " << p.shape << ", step " << static_cast<int>(step);
 }
 
 }  // namespace clout::test

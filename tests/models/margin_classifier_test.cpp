@@ -11,23 +11,27 @@ namespace {
 struct MarginSizes {
   Index n, d;
   bool bias, bytes, weighted;
+  Storage storage;
   oracle::Margin loss;
   double temperature;
 
   friend std::ostream& operator<<(std::ostream& out, const MarginSizes& s) {
     return out << "n=" << s.n << " d=" << s.d << (s.bias ? " bias" : "") << (s.bytes ? " bytes" : "")
-               << (s.weighted ? " weighted" : "") << " loss " << static_cast<int>(s.loss) << " t=" << s.temperature;
+               << (s.weighted ? " weighted" : "") << (s.storage == Storage::sparse ? " sparse" : "") << " loss " << static_cast<int>(s.loss) << " t=" << s.temperature;
   }
 };
 
 std::vector<MarginSizes> margin_cases() {
   using oracle::Margin;
-  std::vector<MarginSizes> cases{{1, 1, false, false, false, Margin::logistic, 1},
-                                 {11, 5, true, false, true, Margin::logistic, 1},
-                                 {13, 4, false, true, false, Margin::smooth_hinge, 0.5},
-                                 {17, 3, true, true, true, Margin::smooth_hinge, 0.125},
-                                 {9, 6, true, false, true, Margin::hinge, 1}};
-  if (!kSmall) cases.push_back({211, 9, true, false, true, Margin::smooth_hinge, 0.25});
+  std::vector<MarginSizes> cases;
+  for (const Storage storage : {Storage::dense, Storage::sparse}) {
+    cases.push_back({1, 1, false, false, false, storage, Margin::logistic, 1});
+    cases.push_back({11, 5, true, false, true, storage, Margin::logistic, 1});
+    cases.push_back({13, 4, false, true, false, storage, Margin::smooth_hinge, 0.5});
+    cases.push_back({17, 3, true, true, true, storage, Margin::smooth_hinge, 0.125});
+    cases.push_back({9, 6, true, false, true, storage, Margin::hinge, 1});
+    if (!kSmall) cases.push_back({kSparseBlockRows + 11, 9, true, false, true, storage, Margin::smooth_hinge, 0.25});
+  }
   return cases;
 }
 
@@ -47,8 +51,10 @@ class MarginCase {
     p.loss = sizes.loss;
     p.temperature = sizes.temperature;
     p.l2 = 0.0625L;
-    for (Index i = 0; i < sizes.n * sizes.d; ++i)
-      p.x.push_back(sizes.bytes ? static_cast<long double>(random_() % 256) / 255 : normal());
+    for (Index i = 0; i < sizes.n * sizes.d; ++i) {
+      const bool is_zero = sizes.storage == Storage::sparse && random_() % 3 == 0;
+      p.x.push_back(is_zero ? 0 : sizes.bytes ? static_cast<long double>(random_() % 256) / 255 : normal());
+    }
     for (Index i = 0; i < sizes.n; ++i) {
       p.labels.push_back(static_cast<int>(i < 2 ? i : static_cast<Index>(random_() % 2)));
       if (sizes.weighted) p.weights.push_back(i % 4 == 3 ? 0 : 0.25L + static_cast<long double>(random_() % 16) / 8);
@@ -78,6 +84,7 @@ class MarginCase {
     Dataset<T> data = sizes_.bytes ? Dataset<T>::from_bytes(device, bytes, labels, sizes_.d, 2)
                                    : Dataset<T>::from_values(device, to_double(problem_.x), labels, sizes_.d, 2);
     if (sizes_.weighted) data = data.with_weights(to_double(problem_.weights));
+    data = data.with_storage(sizes_.storage);
     auto model = std::make_unique<MarginClassifier<T>>(std::move(data), product_loss(sizes_.loss), sizes_.temperature,
                                                        sizes_.bias, static_cast<double>(problem_.l2));
     const Buffer<T> theta = upload_rows<T>(device, {theta_});
@@ -145,6 +152,29 @@ TYPED_TEST(MarginClassifierTest, LossesGradientAndHessianProducts) {
       for (const long double value : oracle::margin_hvp(c.problem(), c.theta(), unit)) expected.push_back(value);
     }
     this->expect_near("explicit Hessian", hessian.to_host(), expected, sizes);
+  }
+}
+
+// Two minibatches, of everything each: Hessian products without λ.
+TYPED_TEST(MarginClassifierTest, BatchProducts) {
+  using T = typename TypeParam::Number;
+  for (const MarginSizes& sizes : margin_cases()) {
+    MarginCase c(sizes);
+    const auto model = c.model<T>(this->device());
+    const Index n = sizes.n, p = model->parameters(), k = 4;
+    std::vector<Index> everything;
+    for (Index i = 0; i < 2 * n; ++i) everything.push_back(i % n);
+    const Buffer<Index> rows(this->device(), std::span<const Index>(everything));
+    const oracle::Matrix vectors = c.vectors(k);
+    const Buffer<T> v = upload_rows<T>(this->device(), vectors);
+    Guarded<T> products(this->device(), k * p);
+    model->batch_hessian_products(v.view(k, p), rows.data(), 2, n, products.view(k, p));
+    auto without_l2 = c.problem();
+    without_l2.l2 = 0;
+    oracle::Vector expected;
+    for (const oracle::Vector& vector : vectors)
+      for (const long double value : oracle::margin_hvp(without_l2, c.theta(), vector)) expected.push_back(value);
+    this->expect_near("batch products", products.to_host(), expected, sizes);
   }
 }
 
