@@ -51,7 +51,7 @@ void LinearModel<T>::losses(MatrixView<T> out) {
 
 template <class T>
 void LinearModel<T>::sweep(SweepStep step, MatrixView<const T> vectors, const Exclusions& exclusions,
-                                  MatrixView<T> out) {
+                           MatrixView<T> out) {
   LinearSweep<T> op = sweep_operation(step, vectors);
   op.exclusions = exclusions;
   op.out = out;
@@ -97,13 +97,13 @@ template <class T>
 void LinearModel<T>::hessian_product(MatrixView<const T> vectors, double damping, MatrixView<T> out) {
   expect_vectors("vectors of a Hessian product", vectors, parameters());
   expect_shape("Hessian products", out.rows, out.columns, vectors.rows, parameters());
-  sweep(tangent_step(), vectors, {}, out);                                     // Xᵀ R{δ} / W
+  sweep(tangent_step(), vectors, {}, out);                                                  // Xᵀ R{δ} / W
   kernels().add_regularizer(device(), {shape_.regularized(), l2_, damping, vectors, out});  // + λV + damping V
 }
 
 template <class T>
 void LinearModel<T>::for_outputs(MatrixView<const T> vectors, Index first, Index count,
-                                               const std::function<void(Index, MatrixView<T>)>& body) {
+                                 const std::function<void(Index, MatrixView<T>)>& body) {
   const Index width = vectors.rows * shape_.classes;
   T* memory = block_of_rows(count, width);
   for (Index row = 0; row < count; row += kRowBlock) {
@@ -126,18 +126,19 @@ typename LinearModel<T>::Gathered LinearModel<T>::gather(const Index* rows, Inde
     minibatch_.examples = count;
   }
   const MatrixView<T> p = minibatch_.coefficients.view(count, classes);
-  kernels().gather_examples(device(), {all, coefficients(), data_.weights(), rows, count,
-                                       minibatch_.values.data(), minibatch_.bytes.data(), p, minibatch_.weights.data()});
+  kernels().gather_examples(device(), {all, coefficients(), data_.weights(), rows, count, minibatch_.values.data(),
+                                       minibatch_.bytes.data(), p, minibatch_.weights.data()});
   return {{minibatch_.values.data(), minibatch_.bytes.data(), count, d, all.scale}, p, minibatch_.weights.data()};
 }
 
 template <class T>
-void LinearModel<T>::batch_hessian_products(MatrixView<const T> vectors, const Index* rows, Index groups,
-                                                   Index count, MatrixView<T> out) {
+void LinearModel<T>::batch_hessian_products(MatrixView<const T> vectors, const Index* rows, Index groups, Index count,
+                                            MatrixView<T> out) {
   expect_vectors("vectors of batch products", vectors, parameters());
   expect_shape("batch products", out.rows, out.columns, vectors.rows, parameters());
   const Gathered batch = gather(rows, groups * count);
-  const double scale = data_.weight_unit() / total_weight() * static_cast<double>(examples()) / static_cast<double>(count);
+  const double scale =
+      data_.weight_unit() / total_weight() * static_cast<double>(examples()) / static_cast<double>(count);
   const Index k = vectors.rows / groups;
   for (Index g = 0; g < groups; ++g)
     run_sweep({.step = tangent_step(),
@@ -162,13 +163,14 @@ void LinearModel<T>::example_gradients(std::span<const Index> rows, MatrixView<T
   std::vector<T> deltas(static_cast<std::size_t>(m * classes));
   for (Index j = 0; j < m; ++j) {
     const Index row = rows[static_cast<std::size_t>(j)];
-    require(row >= 0 && row < examples(), "example " + std::to_string(row) + " is out of range; expected 0 to " +
-                                              std::to_string(examples() - 1));
+    require(row >= 0 && row < examples(),
+            "example " + std::to_string(row) + " is out of range; expected 0 to " + std::to_string(examples() - 1));
     residual_of(row, deltas.data() + j * classes);
   }
   const Buffer<T> deltas_device(device(), std::span<const T>(deltas));
   const Buffer<Index> rows_device(device(), rows);
-  kernels().example_gradients(device(), {data_.view(), shape_, rows_device.data(), deltas_device.view(m, classes), out});
+  kernels().example_gradients(device(),
+                              {data_.view(), shape_, rows_device.data(), deltas_device.view(m, classes), out});
 }
 
 template <class T>
@@ -179,8 +181,9 @@ void LinearModel<T>::input_gradients(MatrixView<const T> vectors, Index first, I
   for_outputs(vectors, first, count, [&](Index row, MatrixView<T> tangents) {
     make_residual_tangents(first + row, tangents);
     const auto [deltas, labels] = residuals(first + row, tangents.rows);
-    kernels().linear_input_gradient(device(), {shape_, theta(), vectors, deltas, labels, tangents,
-                                               MatrixView<T>(out.data + row * d, out.rows, tangents.rows * d, out.stride)});
+    kernels().linear_input_gradient(device(),
+                                    {shape_, theta(), vectors, deltas, labels, tangents,
+                                     MatrixView<T>(out.data + row * d, out.rows, tangents.rows * d, out.stride)});
   });
 }
 
@@ -188,9 +191,8 @@ template <class T>
 void LinearModel<T>::losses_at(MatrixView<const T> parameters_k, MatrixView<T> out) {
   expect_vectors("parameter vectors", parameters_k, parameters());
   expect_shape("losses", out.rows, out.columns, examples(), parameters_k.rows);
-  for_outputs(parameters_k, 0, examples(), [&](Index row, MatrixView<T> outputs) {
-    losses_of(row, outputs, out.rows_from(row, outputs.rows));
-  });
+  for_outputs(parameters_k, 0, examples(),
+              [&](Index row, MatrixView<T> outputs) { losses_of(row, outputs, out.rows_from(row, outputs.rows)); });
 }
 
 template <class T>
@@ -229,8 +231,7 @@ void LinearModel<T>::removal_constants(const Removals& removals, MatrixView<T> o
 }
 
 template <class T>
-void LinearModel<T>::removal_differences(const Removals& removals, MatrixView<const T> offsets,
-                                                MatrixView<T> out) {
+void LinearModel<T>::removal_differences(const Removals& removals, MatrixView<const T> offsets, MatrixView<T> out) {
   expect_shape("removal differences", out.rows, out.columns, removals.models(), parameters());
   expect_shape("offsets", offsets.rows, offsets.columns, removals.models(), parameters());
   sum_differences(offsets, removals.exclusions(), out);
@@ -242,8 +243,7 @@ void LinearModel<T>::removal_differences(const Removals& removals, MatrixView<co
 }
 
 template <class T>
-void LinearModel<T>::gradients_without(const Removals& removals, MatrixView<const T> parameters_k,
-                                              MatrixView<T> out) {
+void LinearModel<T>::gradients_without(const Removals& removals, MatrixView<const T> parameters_k, MatrixView<T> out) {
   expect_shape("gradients", out.rows, out.columns, removals.models(), parameters());
   expect_shape("parameter vectors", parameters_k.rows, parameters_k.columns, removals.models(), parameters());
   sum_gradients(parameters_k, removals.exclusions(), out);

@@ -74,8 +74,12 @@ void MarginClassifier<T>::label_tangents(MatrixView<const T> vectors, Index firs
   for (Index label = 0; label < 2; ++label) {
     const MatrixView<T> part(out.data + label * k, count, k, out.stride);
     kernels().linear_forward(device(), {data_.view().rows_from(first, count), shape_, vectors, part});
-    kernels().margin_pass(device(), {function_, outputs_.view(n, 1).rows_from(first, count),
-                                     either_label_.data() + label * n, {}, slopes.view(count, 1), {}});
+    kernels().margin_pass(device(), {function_,
+                                     outputs_.view(n, 1).rows_from(first, count),
+                                     either_label_.data() + label * n,
+                                     {},
+                                     slopes.view(count, 1),
+                                     {}});
     kernels().scale_rows(device(), {slopes.view(count, 1), part});
   }
 }
@@ -109,7 +113,8 @@ void MarginClassifier<T>::sum_gradients(MatrixView<const T> points, const Exclus
 }
 
 template <class T>
-void MarginClassifier<T>::sum_differences(MatrixView<const T> offsets, const Exclusions& exclusions, MatrixView<T> out) {
+void MarginClassifier<T>::sum_differences(MatrixView<const T> offsets, const Exclusions& exclusions,
+                                          MatrixView<T> out) {
   const MatrixView<T> z = all_outputs(offsets);
   kernels().margin_difference(device(), {function_, outputs_.view(examples(), 1), data_.labels(), z});
   sweep_given(z, exclusions, out);
@@ -125,7 +130,8 @@ std::string MarginClassifier<T>::obstacle_to_minimum(std::span<const Index> remo
     if (data_.weight(i) > 0) --left[data_.host_labels()[static_cast<std::size_t>(i)]];
   if (left[0] > 0 && left[1] > 0) return {};
   return std::string("class ") + (left[0] > 0 ? "1" : "0") +
-         " has no example with weight, and the bias is not regularised: it goes to infinity, so there is no minimum; do "
+         " has no example with weight, and the bias is not regularised: it goes to infinity, so there is no minimum; "
+         "do "
          "without a bias";
 }
 

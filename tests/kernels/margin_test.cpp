@@ -11,12 +11,9 @@ struct Loss {
   MarginLoss loss;
   double temperature;
 };
-const std::vector<Loss> kLosses{{MarginLoss::logistic, 1},
-                                {MarginLoss::hinge, 1},
-                                {MarginLoss::smooth_hinge, 1},
-                                {MarginLoss::smooth_hinge, 0.1},
-                                {MarginLoss::smooth_hinge, 1e-3},
-                                {MarginLoss::smooth_hinge, 1e-6}};
+const std::vector<Loss> kLosses{{MarginLoss::logistic, 1},        {MarginLoss::hinge, 1},
+                                {MarginLoss::smooth_hinge, 1},    {MarginLoss::smooth_hinge, 0.1},
+                                {MarginLoss::smooth_hinge, 1e-3}, {MarginLoss::smooth_hinge, 1e-6}};
 
 template <class T>
 Real temperature_of(const Loss& l) {
@@ -27,8 +24,8 @@ Real argument_of(const Loss& l, Real margin) {
   return ((l.loss == MarginLoss::smooth_hinge ? 1 : 0) - margin) / temperature_of<T>(l);
 }
 
-// ℓ, dℓ/dz and d²ℓ/dz² from textbook forms in long double, with what the rounding of u may do to them: the logarithms of
-// σ(u) and of σ(u)σ(−u) change by at most |Δu|.
+// ℓ, dℓ/dz and d²ℓ/dz² from textbook forms in long double, with what the rounding of u may do to them: the logarithms
+// of σ(u) and of σ(u)σ(−u) change by at most |Δu|.
 template <class T>
 struct Expected {
   Bounded<T> loss, slope, curvature;
@@ -48,8 +45,10 @@ struct Expected {
     const Real both = std::exp(-std::fabs(u)) / ((1 + std::exp(-std::fabs(u))) * (1 + std::exp(-std::fabs(u))));
     const Real most = std::min<Real>(1, share * std::exp(std::min<Real>(moved, 100)));  // of σ on the way
     loss = Bounded<T>(t * softplus, t * (rounding * softplus + most * moved));
-    slope = Bounded<T>(-y * share, rounding * share + std::min<Real>(1, share * std::expm1(std::min<Real>(moved, 100))));
-    curvature = Bounded<T>(both / t, (rounding * both + std::min<Real>(1, both * std::expm1(std::min<Real>(moved, 100)))) / t);
+    slope =
+        Bounded<T>(-y * share, rounding * share + std::min<Real>(1, share * std::expm1(std::min<Real>(moved, 100))));
+    curvature =
+        Bounded<T>(both / t, (rounding * both + std::min<Real>(1, both * std::expm1(std::min<Real>(moved, 100)))) / t);
   }
 };
 
@@ -85,12 +84,12 @@ TYPED_TEST(MarginTest, LossesAndDerivativesMatchTextbookForms) {
       Guarded<T> z_memory(this->device(), z), losses(this->device(), n * k), slopes(this->device(), n * k),
           curvatures(this->device(), n * k);
       const MarginFunction<T> function{l.loss, static_cast<T>(l.temperature)};
-      this->kernels().margin_pass(this->device(), {function, z_memory.view(n, k), label_memory.data(), losses.view(n, k),
-                                                   slopes.view(n, k), curvatures.view(n, k)});
+      this->kernels().margin_pass(this->device(), {function, z_memory.view(n, k), label_memory.data(),
+                                                   losses.view(n, k), slopes.view(n, k), curvatures.view(n, k)});
       const auto got_loss = losses.to_host(), got_slope = slopes.to_host(), got_curvature = curvatures.to_host();
       // Slopes in the place of z, nothing else.
-      this->kernels().margin_pass(this->device(), {function, z_memory.view(n, k), label_memory.data(), {},
-                                                   z_memory.view(n, k), {}});
+      this->kernels().margin_pass(this->device(),
+                                  {function, z_memory.view(n, k), label_memory.data(), {}, z_memory.view(n, k), {}});
       ASSERT_EQ(z_memory.to_host(), got_slope);
       for (std::size_t i = 0; i < z.size(); ++i) {
         const Expected<T> expected(l, labels[i / static_cast<std::size_t>(k)], z[i]);
@@ -115,19 +114,23 @@ TYPED_TEST(MarginTest, DifferencesKeepTheirDigits) {
       const auto label_memory = this->upload(labels);
       const auto a_memory = this->upload(a);
       Guarded<T> differences(this->device(), z);
-      this->kernels().margin_difference(this->device(), {{l.loss, static_cast<T>(l.temperature)}, a_memory.view(n, 1),
-                                                         label_memory.data(), differences.view(n, k)});
+      this->kernels().margin_difference(
+          this->device(),
+          {{l.loss, static_cast<T>(l.temperature)}, a_memory.view(n, 1), label_memory.data(), differences.view(n, k)});
       const auto got = differences.to_host();
       for (std::size_t i = 0; i < z.size(); ++i) {
         const std::size_t row = i / static_cast<std::size_t>(k);
         const Real y = labels[row] == 0 ? -1 : 1;
         const Real u = argument_of<T>(l, y * static_cast<Real>(a[row])), delta = -y * static_cast<Real>(z[i]) / t;
         // log of the quotient's absolute value, so that it cannot overflow
-        const auto log_cosh = [](Real v) { return std::fabs(v) + std::log1p(std::exp(-2 * std::fabs(v))) - std::log(Real(2)); };
+        const auto log_cosh = [](Real v) {
+          return std::fabs(v) + std::log1p(std::exp(-2 * std::fabs(v))) - std::log(Real(2));
+        };
         const Real half = std::fabs(delta) / 2, log_sinh = half + std::log(-std::expm1(-2 * half)) - std::log(Real(2));
         const Real size_of = std::exp(log_sinh - log_cosh(u / 2) - log_cosh((u + delta) / 2) - std::log(Real(2)));
         const Real expected = (delta > 0 ? -y : y) * size_of;
-        const Real moved = 4 * Bounded<T>::kEps * (1 + std::fabs(static_cast<Real>(a[row])) + std::fabs(static_cast<Real>(z[i]))) / t;
+        const Real moved =
+            4 * Bounded<T>::kEps * (1 + std::fabs(static_cast<Real>(a[row])) + std::fabs(static_cast<Real>(z[i]))) / t;
         const Bounded<T> bounded(expected, size_of * (20 * Bounded<T>::kEps + std::expm1(std::min<Real>(moved, 100))));
         ASSERT_TRUE(within(got[i], bounded)) << "a " << a[row] << ", z " << z[i] << ", t " << l.temperature;
       }
@@ -142,8 +145,8 @@ TYPED_TEST(MarginTest, HingesJumpByTheirSlope) {
   const auto a_memory = this->upload(a);
   const auto label_memory = this->upload(labels);
   Guarded<T> differences(this->device(), z);
-  this->kernels().margin_difference(this->device(), {{MarginLoss::hinge, 1}, a_memory.view(4, 1), label_memory.data(),
-                                                     differences.view(4, 1)});
+  this->kernels().margin_difference(
+      this->device(), {{MarginLoss::hinge, 1}, a_memory.view(4, 1), label_memory.data(), differences.view(4, 1)});
   EXPECT_EQ(differences.to_host(), (std::vector<T>{1, 0, -1, 0}));
 }
 
@@ -153,9 +156,14 @@ TYPED_TEST(MarginTest, NanStaysNan) {
     const auto z = this->upload(std::vector<T>{std::numeric_limits<T>::quiet_NaN()});
     const auto label = this->upload(std::vector<std::int32_t>{1});
     Guarded<T> losses(this->device(), 1), slopes(this->device(), 1), curvatures(this->device(), 1);
-    this->kernels().margin_pass(this->device(), {{l.loss, static_cast<T>(l.temperature)}, z.view(1, 1), label.data(),
-                                                 losses.view(1, 1), slopes.view(1, 1), curvatures.view(1, 1)});
-    EXPECT_TRUE(std::isnan(losses.to_host()[0]) && std::isnan(slopes.to_host()[0]) && std::isnan(curvatures.to_host()[0]));
+    this->kernels().margin_pass(this->device(), {{l.loss, static_cast<T>(l.temperature)},
+                                                 z.view(1, 1),
+                                                 label.data(),
+                                                 losses.view(1, 1),
+                                                 slopes.view(1, 1),
+                                                 curvatures.view(1, 1)});
+    EXPECT_TRUE(std::isnan(losses.to_host()[0]) && std::isnan(slopes.to_host()[0]) &&
+                std::isnan(curvatures.to_host()[0]));
   }
 }
 

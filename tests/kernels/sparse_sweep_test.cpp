@@ -87,7 +87,9 @@ TYPED_TEST(SparseSweepTest, EmptyRowsAndColumns) {
       auto none = this->changed(p, [](Index, Index, auto& number) { number = 0; });
       none.use_bytes = bytes;
       this->compare(none, step);
-      auto all = this->changed(p, [](Index, Index, auto& number) { if (number == 0) number = 1; });
+      auto all = this->changed(p, [](Index, Index, auto& number) {
+        if (number == 0) number = 1;
+      });
       all.use_bytes = bytes;
       this->compare(all, step);
     }

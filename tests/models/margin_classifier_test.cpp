@@ -17,7 +17,8 @@ struct MarginSizes {
 
   friend std::ostream& operator<<(std::ostream& out, const MarginSizes& s) {
     return out << "n=" << s.n << " d=" << s.d << (s.bias ? " bias" : "") << (s.bytes ? " bytes" : "")
-               << (s.weighted ? " weighted" : "") << (s.storage == Storage::sparse ? " sparse" : "") << " loss " << static_cast<int>(s.loss) << " t=" << s.temperature;
+               << (s.weighted ? " weighted" : "") << (s.storage == Storage::sparse ? " sparse" : "") << " loss "
+               << static_cast<int>(s.loss) << " t=" << s.temperature;
   }
 };
 
@@ -155,25 +156,35 @@ TYPED_TEST(MarginClassifierTest, LossesGradientAndHessianProducts) {
   }
 }
 
-// Two minibatches, of everything each: Hessian products without λ.
+// Minibatches of rows drawn with replacement: Hessian products without λ, in which an example counts as often as it was
+// drawn.
 TYPED_TEST(MarginClassifierTest, BatchProducts) {
   using T = typename TypeParam::Number;
   for (const MarginSizes& sizes : margin_cases()) {
     MarginCase c(sizes);
     const auto model = c.model<T>(this->device());
-    const Index n = sizes.n, p = model->parameters(), k = 4;
-    std::vector<Index> everything;
-    for (Index i = 0; i < 2 * n; ++i) everything.push_back(i % n);
-    const Buffer<Index> rows(this->device(), std::span<const Index>(everything));
+    const Index n = sizes.n, count = n + 2, groups = 2, k = 4, p = model->parameters();
+    std::mt19937 random(3);
+    std::vector<Index> drawn;
+    for (Index i = 0; i < groups * count; ++i) drawn.push_back(static_cast<Index>(random()) % n);
+    const Buffer<Index> rows(this->device(), std::span<const Index>(drawn));
     const oracle::Matrix vectors = c.vectors(k);
     const Buffer<T> v = upload_rows<T>(this->device(), vectors);
     Guarded<T> products(this->device(), k * p);
-    model->batch_hessian_products(v.view(k, p), rows.data(), 2, n, products.view(k, p));
-    auto without_l2 = c.problem();
-    without_l2.l2 = 0;
+    model->batch_hessian_products(v.view(k, p), rows.data(), groups, count, products.view(k, p));
     oracle::Vector expected;
-    for (const oracle::Vector& vector : vectors)
-      for (const long double value : oracle::margin_hvp(without_l2, c.theta(), vector)) expected.push_back(value);
+    for (Index j = 0; j < k; ++j) {
+      oracle::MarginProblem batch = c.problem();
+      batch.l2 = 0;
+      batch.weights.assign(batch.examples, 0);
+      const auto group = drawn.begin() + j / (k / groups) * count;
+      for (auto row = group; row != group + count; ++row)
+        batch.weights[static_cast<std::size_t>(*row)] += c.problem().weight(static_cast<std::size_t>(*row));
+      const long double share = batch.total_weight() / c.problem().total_weight() * static_cast<long double>(n) /
+                                static_cast<long double>(count);
+      for (const long double value : oracle::margin_hvp(batch, c.theta(), vectors[static_cast<std::size_t>(j)]))
+        expected.push_back(share * value);
+    }
     this->expect_near("batch products", products.to_host(), expected, sizes);
   }
 }
@@ -207,7 +218,8 @@ TYPED_TEST(MarginClassifierTest, TangentsOfEveryExampleAndLabel) {
     }
     for (const oracle::Vector& vector : vectors)
       for (const Index i : rows)
-        for (const long double value : oracle::margin_perturb(c.problem(), c.theta(), vector, static_cast<std::size_t>(i)))
+        for (const long double value :
+             oracle::margin_perturb(c.problem(), c.theta(), vector, static_cast<std::size_t>(i)))
           of_inputs.push_back(value);
     model->example_gradients(rows, gradients.view(count, p));
     this->expect_near("loss tangents", tangents.to_host(), expected, sizes);
@@ -233,14 +245,16 @@ TYPED_TEST(MarginClassifierTest, RemovedExamplesAreGone) {
     for (std::size_t j = 0; j < groups.size(); ++j) {
       const auto left = oracle::without(c.problem(), {groups[j].begin(), groups[j].end()});
       const long double share = left.total_weight() / c.problem().total_weight();
-      const oracle::Vector at = oracle::margin_gradient(left, c.theta()), there = oracle::margin_gradient(left, moved[j]);
+      const oracle::Vector at = oracle::margin_gradient(left, c.theta()),
+                           there = oracle::margin_gradient(left, moved[j]);
       for (std::size_t i = 0; i < at.size(); ++i) {
         constants.push_back(share * at[i]);
         differences.push_back(share * (there[i] - at[i]));
         gradients.push_back(there[i]);
       }
     }
-    const Buffer<T> offset_memory = upload_rows<T>(this->device(), offsets), moved_memory = upload_rows<T>(this->device(), moved);
+    const Buffer<T> offset_memory = upload_rows<T>(this->device(), offsets),
+                    moved_memory = upload_rows<T>(this->device(), moved);
     Guarded<T> out(this->device(), models * p);
     model->removal_constants(removals, out.view(models, p));
     this->expect_near("constants", out.to_host(), constants, sizes);
@@ -277,8 +291,8 @@ TYPED_TEST(MarginClassifierTest, SaysWhereThereIsNoMinimum) {
   using T = typename TypeParam::Number;
   const std::vector<std::int32_t> labels{0, 0, 1};
   const auto model = [&](MarginLoss loss, bool bias) {
-    return MarginClassifier<T>(Dataset<T>::from_values(this->device(), std::vector<double>{-1, -2, 3}, labels, 1, 2), loss,
-                               0.5, bias, 0);
+    return MarginClassifier<T>(Dataset<T>::from_values(this->device(), std::vector<double>{-1, -2, 3}, labels, 1, 2),
+                               loss, 0.5, bias, 0);
   };
   const std::vector<Index> removed{2};
   EXPECT_NE(model(MarginLoss::logistic, true).obstacle_to_minimum(removed), "");
