@@ -1,5 +1,6 @@
 #include <clout/engine/direct_solver.hpp>
 #include <clout/kernels/kernel_table.hpp>
+#include <cmath>
 
 namespace clout {
 namespace {
@@ -61,6 +62,25 @@ void HessianFactor<T>::solve(MatrixView<T> vectors) const {
 }
 
 template <class T>
+std::vector<double> gains(const HessianFactor<T>& factor, MatrixView<double> gradients, MatrixView<T> room) {
+  Device& device = factor.device();
+  std::vector<double> norms = row_norms<double>(device, gradients);
+  for (std::size_t row = 0; row < norms.size(); ++row) {  // in units of their own: T may be single
+    const MatrixView<double> gradient = gradients.rows_from(static_cast<Index>(row), 1);
+    if (norms[row] > 0) {
+      device.kernels<double>().combine(device, {0.0, {}, 1 / norms[row], gradient});
+    } else {
+      const std::vector<double> equal(static_cast<std::size_t>(factor.size()),
+                                      1 / std::sqrt(static_cast<double>(factor.size())));
+      device.copy_to_device(gradient.data, equal.data(), equal.size() * sizeof(double));
+    }
+  }
+  device.kernels<T>().from_double(device, {gradients, room});
+  factor.solve(room);
+  return row_norms<T>(device, room);
+}
+
+template <class T>
 std::unique_ptr<Solver> make_direct_solver(std::shared_ptr<const HessianFactor<T>> factor, Objective<double>& exact,
                                            double damping, double tolerance, Progress progress) {
   return std::make_unique<CertifiedSolver<T>>(HessianOperator<double>(exact, damping),
@@ -70,6 +90,8 @@ std::unique_ptr<Solver> make_direct_solver(std::shared_ptr<const HessianFactor<T
 
 template class HessianFactor<float>;
 template class HessianFactor<double>;
+template std::vector<double> gains(const HessianFactor<float>&, MatrixView<double>, MatrixView<float>);
+template std::vector<double> gains(const HessianFactor<double>&, MatrixView<double>, MatrixView<double>);
 template std::unique_ptr<Solver> make_direct_solver(std::shared_ptr<const HessianFactor<float>>, Objective<double>&,
                                                     double, double, Progress);
 template std::unique_ptr<Solver> make_direct_solver(std::shared_ptr<const HessianFactor<double>>, Objective<double>&,

@@ -27,6 +27,11 @@ class HessianFactor {
   Buffer<T> matrix_;  // [p][p]
 };
 
+/// ‖F⁻¹g‖/‖g‖ for each row g of [k][p]: how far a gradient is from zero. Of equal entries where g = 0. `gradients` are
+/// overwritten, `room` is [k][p].
+template <class T>
+std::vector<double> gains(const HessianFactor<T>& factor, MatrixView<double> gradients, MatrixView<T> room);
+
 /// A ready solver: a factor in precision T, refined until the true residual in double is ≤ tolerance.
 template <class T>
 std::unique_ptr<Solver> make_direct_solver(std::shared_ptr<const HessianFactor<T>> factor, Objective<double>& exact,

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <clout/engine/influence.hpp>
+#include <clout/engine/scaling.hpp>
 #include <clout/kernels/kernel_table.hpp>
 
 namespace clout {

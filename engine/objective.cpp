@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <clout/engine/objective.hpp>
+#include <clout/engine/scaling.hpp>
 #include <clout/kernels/kernel_table.hpp>
 #include <cmath>
 
@@ -8,6 +9,8 @@ namespace {
 
 // Unit vectors that go through one product together when a Hessian is assembled.
 constexpr Index kUnitBlock = 32;
+// Norms beyond: squares of entries leave float64's range.
+constexpr double kSmallNorm = 1e-120, kLargeNorm = 1e120;
 
 }  // namespace
 
@@ -128,7 +131,13 @@ std::vector<double> row_norms(Device& device, MatrixView<const T> rows) {
   Buffer<double> squares(device, rows.rows);
   device.kernels<T>().vector_dots(device, {rows, rows, squares.data()});
   std::vector<double> norms = squares.to_host();
-  for (double& value : norms) value = std::sqrt(value);
+  for (std::size_t row = 0; row < norms.size(); ++row) {
+    double& norm = norms[row];
+    norm = std::sqrt(norm);
+    if (norm >= kSmallNorm && norm <= kLargeNorm) continue;
+    const std::vector<T> values = to_host(device, rows.rows_from(static_cast<Index>(row), 1));
+    norm = scaled_norm(std::vector<double>(values.begin(), values.end()));
+  }
   return norms;
 }
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <chrono>
+#include <clout/engine/scaling.hpp>
 #include <clout/engine/solver.hpp>
 #include <clout/kernels/kernel_table.hpp>
 #include <clout/kernels/workspace.hpp>
@@ -15,7 +16,6 @@ constexpr int kMaxRounds = 60;
 constexpr double kInnerMargin = 0.5;
 // Norms beyond: squares of entries leave float64's range, so the right-hand side is solved in other units.
 constexpr double kSmallNorm = 1e-120, kLargeNorm = 1e120;
-constexpr int kLargestExponent = 1000;  // of a unit, so that its inverse is a number too
 
 bool is_running(const ColumnReport& column) { return column.status == ColumnStatus::running; }
 
@@ -30,9 +30,7 @@ class Scaled {
       const std::vector<double> row = to_host(device, v.rows_from(static_cast<Index>(j), 1));
       units_[j] = binary_unit(row);
       if (units_[j] == 1) continue;  // zero or not finite, and the norm says so
-      double squares = 0;
-      for (const double value : row) squares += (value / units_[j]) * (value / units_[j]);
-      norms_[j] = std::sqrt(squares);
+      norms_[j] = scaled_norm(row) / units_[j];
     }
   }
 
@@ -223,15 +221,6 @@ void CertifiedSolver<T>::correct_block(Block& block, const std::vector<double>& 
     const Index row = static_cast<Index>(j);
     in_double.combine(device(), {residual_norms[j], correction_double.rows_from(row, 1), 1.0, s.rows_from(row, 1)});
   }
-}
-
-double binary_unit(std::span<const double> values) {
-  double largest = 0;
-  for (const double value : values) {
-    if (!std::isfinite(value)) return 1;
-    largest = std::max(largest, std::abs(value));
-  }
-  return largest == 0 ? 1 : std::ldexp(1.0, std::clamp(std::ilogb(largest), -kLargestExponent, kLargestExponent));
 }
 
 void require_certified(const SolveReport& report) {

@@ -81,10 +81,6 @@ class CertifiedSolver : public Solver {
   Progress progress_;
 };
 
-/// The power of two in which the largest of `values` is between 1 and 2 (as far as its inverse is a number); 1 where
-/// all are zero or one is not finite.
-double binary_unit(std::span<const double> values);
-
 /// Makes a solver's failure an exception: throws NotCertified with the report's line unless all columns are certified.
 void require_certified(const SolveReport& report);
 

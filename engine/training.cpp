@@ -2,6 +2,7 @@
 #include <chrono>
 #include <clout/engine/conjugate_gradient.hpp>
 #include <clout/engine/direct_solver.hpp>
+#include <clout/engine/scaling.hpp>
 #include <clout/engine/training.hpp>
 #include <clout/kernels/kernel_table.hpp>
 #include <cmath>
@@ -61,16 +62,14 @@ class Newton {
     move_to(exact_, fast_, theta_);
     exact_.gradient(gradient_.view(1, size()));
     host_gradient_ = gradient_.to_host();
-    double squares = 0;
-    for (const double g : host_gradient_) squares += g * g;
-    norm_ = std::sqrt(squares);
+    norm_ = scaled_norm(host_gradient_);
     const Buffer<double> theta(exact_.device(), std::span<const double>(theta_));
     value_ = objective_value<double>(exact_, theta.view(1, size()));
   }
 
   /// One Newton step; false where no length along the direction helps. `length` is what was taken.
   bool step(double& length) {
-    const std::vector<double> direction = newton_direction();
+    const std::vector<double> direction = newton_direction(watches_curvature_);
     double slope = 0;
     for (std::size_t i = 0; i < theta_.size(); ++i) slope -= direction[i] * host_gradient_[i];
     if (!(slope < 0)) return false;
@@ -115,6 +114,13 @@ class Newton {
     }
     return {};
   }
+  /// Length of the next step for what is left of the gradient, relative to that.
+  double gain() {
+    if (!(norm_ > 0)) return 0;
+    double squares = 0;
+    for (const double d : newton_direction(true)) squares += (d / norm_) * (d / norm_);
+    return std::sqrt(squares);
+  }
   double value() const { return value_; }
   double norm() const { return norm_; }
   Index products() const { return solver_.products(); }
@@ -139,8 +145,8 @@ class Newton {
     return sum;
   }
 
-  std::vector<double> newton_direction() {
-    if (watches_curvature_ && size() <= kMostExact)
+  std::vector<double> newton_direction(bool exactly) {
+    if (exactly && size() <= kMostExact)
       if (const std::vector<double> exact = exact_direction(); !exact.empty()) return exact;
     // H d = g with ‖g − Hd‖ ≤ η‖g‖; η falls with ‖g‖ for superlinear convergence (Eisenstat & Walker 1996).
     std::vector<T> scaled(host_gradient_.size());
@@ -198,13 +204,20 @@ TrainingReport train(Objective<double>& exact, Objective<T>& fast, std::vector<d
   const double decades = std::max(1e-300, std::log10(std::max(newton.norm(), options.tolerance) / options.tolerance));
   double length = 1;
   // Without a regulariser there may be no minimum, and a gradient of zero alone says that there is one.
-  int steps_to_tell = newton.norm() > 0 && exact.l2() == 0 ? kStepsToTell : 0;
+  const bool must_tell = newton.norm() > 0 && exact.l2() == 0;
+  int steps_to_tell = kStepsToTell;
   report.obstacle = exact.obstacle_to_minimum({});
   for (;;) {
     const double before = newton.norm();
     if (before <= options.tolerance) {
       if (report.obstacle.empty() && newton.is_unregularized()) report.obstacle = newton.obstacle();
-      if (!report.obstacle.empty() || newton.is_settled() || steps_to_tell-- <= 0) break;
+      if (!report.obstacle.empty() || newton.is_settled()) break;
+      if (!must_tell) break;
+      if (steps_to_tell-- == 0) {
+        report.obstacle = "no minimum is in sight: the curvature still changes after " + std::to_string(kStepsToTell) +
+                          " Newton steps beyond the tolerance; raise --l2";
+        break;
+      }
     }
     if (progress) progress("train", decades - std::log10(std::max(1.0, before / options.tolerance)), decades);
     const bool may_step = static_cast<Index>(report.steps.size()) < options.max_steps && std::isfinite(before);
@@ -213,6 +226,7 @@ TrainingReport train(Objective<double>& exact, Objective<T>& fast, std::vector<d
   }
   if (progress) progress("train", decades, decades);
   report.gradient_norm = newton.norm();
+  if (options.gain) report.gain = newton.gain();
   report.converged = newton.norm() <= options.tolerance && report.obstacle.empty();
   report.objective = newton.value();
   report.products = newton.products();

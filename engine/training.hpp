@@ -9,6 +9,7 @@ struct TrainingOptions {
   double tolerance = 1e-10;  ///< on ‖∇R(θ)‖₂, mean objective, regulariser included
   Index max_steps = 200;
   double damping = 0;        ///< added to H for the step only; does not change where it ends
+  bool gain = false;         ///< whether TrainingReport::gain is wanted: another Newton direction
 };
 
 struct TrainingStep {
@@ -20,6 +21,7 @@ struct TrainingReport {
   bool converged = false;    ///< the gradient norm is within tolerance, and nothing says that there is no minimum
   std::string obstacle;      ///< why there is no minimum, in words; empty where nothing says so
   double gradient_norm = 0;  ///< at the θ returned, in double
+  double gain = 0;           ///< ‖H⁻¹∇R‖ / gradient_norm there: how far a minimum may be; 0 where not wanted or no gradient is left
   double objective = 0;
   Index products = 0;
   double seconds = 0;

@@ -16,6 +16,8 @@ constexpr double kBestContraction = 1e-3;
 constexpr double kMostOfLast = 0.3;
 // Steps that shrink the gradient by less than this are not worth going on with.
 constexpr double kSlowContraction = 0.8;
+// What the next step leaves is not taken to be more of it than this, where it is not known.
+constexpr double kMostLeft = 0.9;
 
 void require_minimum(const std::vector<Index>& group, const std::string& obstacle) {
   if (obstacle.empty()) return;
@@ -60,6 +62,8 @@ struct LeaveOneOut<T>::State {
   std::vector<std::vector<Index>> groups;  // model after model
   MatrixView<double> parameters;           // [B][p]  θ_j of finished models, model after model
   MatrixView<double> theta;                // [1][p]  θ̂
+  MatrixView<double> left;                 // [B][p]  ∇R_j(θ_j) of finished models, where gains are wanted
+  std::vector<double> onward;              // [B]     sum of the steps to come, in units of the next
   std::vector<Slot> slots;                 // row after row, as the rest:
   MatrixView<double> constant;             // [B][p]  (W_j/W) ∇R_j(θ̂)
   MatrixView<double> offset;               // [B][p]  δ
@@ -97,19 +101,24 @@ std::vector<RetrainedModel> LeaveOneOut<T>::run(const std::vector<std::vector<In
   for (Index first = 0; first < total; first += options_.block) {
     const Index count = std::min(options_.block, total - first);
     const auto number = static_cast<std::uint64_t>(first / options_.block);
-    const auto record = static_cast<std::size_t>(2 + tests);  // per model: norm, iterations, loss changes
+    const auto record = static_cast<std::size_t>(4 + tests);  // per model: norm, iterations, size, gain, loss changes
     if (journal && journal->completed().contains(number)) {
       const std::vector<double>& values = journal->completed().at(number);
       require(values.size() == record * static_cast<std::size_t>(count),
               "journal: block " + std::to_string(number) + " has another length; expected the same request as before");
       for (auto at = values.begin(); at != values.end(); at += static_cast<std::ptrdiff_t>(record))
-        models.push_back({at[0], static_cast<Index>(at[1]), {at + 2, at + static_cast<std::ptrdiff_t>(record)}, {}});
+        models.push_back({.gradient_norm = at[0],
+                          .size = at[2],
+                          .gain = at[3],
+                          .iterations = static_cast<Index>(at[1]),
+                          .loss_change = {at + 4, at + static_cast<std::ptrdiff_t>(record)},
+                          .parameters = {}});
     } else {
       std::vector<RetrainedModel> block = retrain_block({groups.begin() + first, groups.begin() + first + count});
       std::vector<double> values;
       for (RetrainedModel& model : block) {
-        values.push_back(model.gradient_norm);
-        values.push_back(static_cast<double>(model.iterations));
+        values.insert(values.end(),
+                      {model.gradient_norm, static_cast<double>(model.iterations), model.size, model.gain});
         values.insert(values.end(), model.loss_change.begin(), model.loss_change.end());
         model.parameters = {};
         models.push_back(std::move(model));
@@ -136,17 +145,23 @@ std::vector<RetrainedModel> LeaveOneOut<T>::retrain_block(std::vector<std::vecto
     state.step = w.matrix<T>(models, p);
     state.difference = w.matrix<T>(models, p);
     state.theta = w.matrix<double>(1, p);
+    if (options_.gains) state.left = w.matrix<double>(models, p);
   });
   device.copy_to_device(state.theta.data, theta_.data(), theta_.size() * sizeof(double));
 
-  std::vector<RetrainedModel> out(static_cast<std::size_t>(models));
+  state.onward.resize(state.groups.size());
+
+  std::vector<RetrainedModel> out(state.groups.size());
   iterate(state, out);
   finish_by_newton(state, out);
+  if (options_.gains) measure_gains(state, out);
+  const std::vector<double> sizes = row_norms<double>(device, state.parameters);
   const std::vector<double> changes = loss_changes(state.parameters);
   const std::vector<double> parameters = to_host(device, state.parameters);
   const Index tests = test_.examples();
   for (Index j = 0; j < models; ++j) {
     RetrainedModel& model = out[static_cast<std::size_t>(j)];
+    model.size = sizes[static_cast<std::size_t>(j)];
     for (Index t = 0; t < tests; ++t) model.loss_change.push_back(changes[static_cast<std::size_t>(t * models + j)]);
     model.parameters.assign(parameters.begin() + j * p, parameters.begin() + (j + 1) * p);
   }
@@ -266,6 +281,8 @@ void LeaveOneOut<T>::retire(State& state, std::vector<RetrainedModel>& out) {
     RetrainedModel& model = out[static_cast<std::size_t>(slot.model)];
     model.gradient_norm = slot.norm;
     model.iterations = slot.steps;
+    keep_left(state, row, slot.model);
+    state.onward[static_cast<std::size_t>(slot.model)] = 1 / (1 - std::min(slot.contraction, kMostLeft));
   }
   std::stable_partition(staying.begin(), staying.end(),
                         [&](Index row) { return state.slot(row).is_nearly_done(options_.tolerance); });
@@ -305,7 +322,24 @@ void LeaveOneOut<T>::finish_by_newton(State& state, std::vector<RetrainedModel>&
     // From scratch by the same evaluation as every other model, not by the trainer's own word.
     exact_.gradients_without(Removals(device, {state.groups[j]}, exact_.examples()), parameters, gradient);
     out[j].gradient_norm = row_norms<double>(device, gradient)[0];
+    keep_left(state, 0, static_cast<Index>(j));
+    out[j].gain = report.gain;
+    state.onward[j] = 1 / (1 - kMostLeft);
   }
+}
+
+template <class T>
+void LeaveOneOut<T>::keep_left(State& state, Index row, Index model) {
+  if (!options_.gains) return;
+  Device& device = exact_.device();
+  device.kernels<double>().combine(device, {1.0, state.gradient.rows_from(row, 1), 0.0, state.left.rows_from(model, 1)});
+}
+
+template <class T>
+void LeaveOneOut<T>::measure_gains(State& state, std::vector<RetrainedModel>& out) {
+  const std::vector<double> next = gains<T>(factor_, state.left, state.step);
+  for (std::size_t j = 0; j < out.size(); ++j)
+    if (out[j].gain == 0) out[j].gain = next[j] * state.onward[j];
 }
 
 template <class T>

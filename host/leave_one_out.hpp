@@ -13,11 +13,14 @@ struct LeaveOneOutOptions {
   Index max_steps = 40;      ///< of the chord iteration, before a model is handed to Newton's method
   bool chord = true;         ///< false: every model by Newton's method, which alone sees that there is no minimum
   Index block = 64;          ///< models side by side; part of the request: another width gives other bits
+  bool gains = false;        ///< whether RetrainedModel::gain is wanted: another solve by the factor
 };
 
 /// One model retrained without a set of examples.
 struct RetrainedModel {
   double gradient_norm = 0;         ///< ‖∇R_j(θ_j)‖₂, recomputed from scratch in double
+  double size = 0;                  ///< ‖θ_j‖₂
+  double gain = 0;                  ///< ‖θ_j − minimum‖ / gradient_norm as the next step has it; 0 where not wanted
   Index iterations = 0;             ///< steps taken
   std::vector<double> loss_change;  ///< [m] test loss after − before, in double
   std::vector<double> parameters;   ///< [p] θ_j; empty where it came from a journal
@@ -64,6 +67,10 @@ class LeaveOneOut {
   /// These rows, in this order, become the first ones.
   void move_up(State& state, const std::vector<Index>& rows);
   void finish_by_newton(State& state, std::vector<RetrainedModel>& out);
+  /// Keeps the gradient in `row` as what is left of the model's.
+  void keep_left(State& state, Index row, Index model);
+  /// By the factor, where Newton's method has not told.
+  void measure_gains(State& state, std::vector<RetrainedModel>& out);
   std::vector<double> loss_changes(MatrixView<const double> parameters);
 
   Retrainable<double>& exact_;

@@ -148,6 +148,25 @@ std::vector<double> Dataset<T>::host_features(Index first, Index count) const {
   return features;
 }
 
+template <class T>
+std::vector<double> Dataset<T>::input_norms() const {
+  constexpr Index kRows = 1024;
+  std::vector<double> norms;
+  for (Index first = 0; first < examples_; first += kRows) {
+    const Index count = std::min(kRows, examples_ - first);
+    const std::vector<double> x = host_features(first, count);
+    for (Index row = 0; row < count; ++row) {
+      double squares = 0;
+      for (Index i = 0; i < features_; ++i) {
+        const double value = x[static_cast<std::size_t>(row * features_ + i)];
+        squares += value * value;
+      }
+      norms.push_back(std::sqrt(squares));
+    }
+  }
+  return norms;
+}
+
 template class Dataset<float>;
 template class Dataset<double>;
 template Dataset<float> Dataset<float>::as<float>() const;

@@ -61,6 +61,8 @@ class Dataset {
   const std::vector<std::int32_t>& host_labels() const { return *host_labels_; }
   /// The features of examples first … first + count − 1, as the model sees them: [count][d].
   std::vector<double> host_features(Index first, Index count) const;
+  /// ‖xᵢ‖₂ of every example: [n].
+  std::vector<double> input_norms() const;
 
  private:
   template <class U>

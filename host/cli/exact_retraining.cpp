@@ -2,6 +2,8 @@
 #include <clout/engine/influence.hpp>
 #include <clout/host/cli/exact_retraining.hpp>
 #include <clout/host/io/atomic_file.hpp>
+#include <clout/kernels/kernel_table.hpp>
+#include <limits>
 
 namespace clout::cli {
 namespace {
@@ -14,8 +16,7 @@ constexpr double kPredictionTolerance = 1e-10;  // true relative residual
 
 std::string loo_csv(const Groups& groups, bool by_group, const std::vector<std::int32_t>& labels,
                     std::span<const Index> tests, const std::vector<RetrainedModel>& models,
-                    const std::vector<double>& predicted, const std::vector<double>& norms, const std::vector<double>& roundings,
-                    double start_norm) {
+                    const std::vector<double>& predicted, const std::vector<double>& errors) {
   std::string text = "rank," + names_header(by_group) + ",test_index,predicted,actual,gradient_norm,iterations,actual_error\n";
   for (std::size_t g = 0; g < groups.size(); ++g)
     for (std::size_t t = 0; t < tests.size(); ++t) {
@@ -23,12 +24,36 @@ std::string loo_csv(const Groups& groups, bool by_group, const std::vector<std::
       text += std::to_string(g + 1) + "," + who + "," + std::to_string(tests[t]) + "," +
               number_text(predicted[g * tests.size() + t], 17) + "," + number_text(models[g].loss_change[t], 17) + "," +
               number_text(models[g].gradient_norm, 6) + "," + std::to_string(models[g].iterations) + "," +
-              number_text(norms[t] * (models[g].gradient_norm + start_norm) + roundings[t], 3) + "\n";
+              number_text(errors[g * tests.size() + t], 3) + "\n";
     }
   return text;
 }
 
+/// The problem's θ, with the gain of the factor's Hessian.
+template <class T>
+ChangeErrors::Point start_point(Problem& problem, const HessianFactor<T>& factor, double gradient_norm) {
+  Device& device = problem.device();
+  const Index p = problem.parameters();
+  const Buffer<double> theta(device, std::span<const double>(problem.theta()));
+  Buffer<double> gradient(device, p);
+  problem.objective<double>().gradient(gradient.view(1, p));
+  Buffer<T> room(device, p);
+  return {gradient_norm, gains<T>(factor, gradient.view(1, p), room.view(1, p))[0],
+          row_norms<double>(device, theta.view(1, p))[0]};
+}
+
 }  // namespace
+
+double ChangeErrors::distance(const Point& point) const {
+  const double gradient = point.gradient_norm + gradient_rounding + sized_gradient_rounding * point.size;
+  if (are_bounds()) return gradient / convexity;
+  return point.gain > 0 ? point.gain * gradient : std::numeric_limits<double>::infinity();
+}
+
+double ChangeErrors::of(const Point& start, const Point& model, std::size_t test) const {
+  return reach[test] * (distance(start) + distance(model)) + rounding[test] +
+         sized_rounding[test] * std::max(start.size, model.size);
+}
 
 template <class T>
 void retrain_exactly(const ExactRetraining<T>& retraining, Problem& problem, Problem::Tests& tests, const Groups& groups,
@@ -38,10 +63,7 @@ void retrain_exactly(const ExactRetraining<T>& retraining, Problem& problem, Pro
   const auto solver = make_direct_solver<T>(retraining.factor, problem.objective<double>(), retraining.damping,
                                             kPredictionTolerance, problem.progress());
   Influence<T> influence(problem.objective<T>(), *tests.objective, *solver, problem.theta());
-  std::vector<double> norms;
-  const std::vector<double> predicted = predictions(influence, groups, m, n, norms, o, problem.progress());
-  const bool is_bound = !retraining.error_bounds.empty();
-  if (is_bound) norms = retraining.error_bounds;
+  const std::vector<double> predicted = predictions(influence, groups, m, n, o, problem.progress());
 
   LeaveOneOut<T> leave_one_out(retraining.exact, retraining.fast, *tests.objective, *retraining.factor, problem.theta(),
                                retraining.newton, retraining.options);
@@ -56,21 +78,24 @@ void retrain_exactly(const ExactRetraining<T>& retraining, Problem& problem, Pro
     if (!o.allow_uncertified) throw NotCertified(line + " (no results were written; --allow-uncertified would)");
     warn("not certified: " + line);
   }
-  std::vector<double> actual;
-  for (const RetrainedModel& model : models)
+  const ChangeErrors::Point start = start_point(problem, *retraining.factor, retraining.start_gradient_norm);
+  std::vector<double> actual, errors;
+  double error = 0;
+  for (const RetrainedModel& model : models) {
     actual.insert(actual.end(), model.loss_change.begin(), model.loss_change.end());
+    for (std::size_t t = 0; t < tests.rows.size(); ++t) {
+      errors.push_back(retraining.errors.of(start, {model.gradient_norm, model.gain, model.size}, t));
+      error = std::isnan(errors.back()) ? errors.back() : std::max(error, errors.back());
+    }
+  }
   const Index count = static_cast<Index>(groups.size());
   io::ResultFiles results;
   if (!write_pairs(results, folder, {count, m}, predicted, actual))
     results.add(folder / "loo.csv",
-                loo_csv(groups, !o.groups.empty(), problem.data().host_labels(), tests.rows, models, predicted, norms,
-                        retraining.roundings, retraining.start_gradient_norm));
-  double error = 0;
-  for (std::size_t t = 0; t < norms.size(); ++t)
-    error = std::max(error, (worst + retraining.start_gradient_norm) * norms[t] + retraining.roundings[t]);
+                loo_csv(groups, !o.groups.empty(), problem.data().host_labels(), tests.rows, models, predicted, errors));
   double largest = 0;
   for (const double change : actual) largest = std::max(largest, std::abs(change));
-  if (error > kCoarse * largest)
+  if (!(error <= kCoarse * largest))
     warn("retrain: the actual changes (up to " + number_text(largest, 3) + ") are certain to " + number_text(error, 3) +
          " only, at gradient norms of " + number_text(worst, 3) + " and, of --params, " +
          number_text(retraining.start_gradient_norm, 3) + ": lower --tolerance, of train too, or raise --l2");
@@ -78,7 +103,7 @@ void retrain_exactly(const ExactRetraining<T>& retraining, Problem& problem, Pro
               {"test_examples", m},
               {"max_gradient_norm", worst},
               {"max_actual_error", error},
-              {"actual_error_is", is_bound ? "bound" : "first-order estimate"},
+              {"actual_error_is", retraining.errors.are_bounds() ? "bound" : "estimate"},
               {"tolerance", o.tolerance}};
   facts.update(more);
   add_agreement(facts, predicted, actual);

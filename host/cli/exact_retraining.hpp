@@ -6,6 +6,24 @@
 
 namespace clout::cli {
 
+/// How far the actual change of a test loss may be from that between two minima: what is left of both gradients moves θ,
+/// which moves the loss, and all of it is rounded.
+struct ChangeErrors {
+  struct Point {  // θ, with or without examples
+    double gradient_norm, gain, size;
+  };
+
+  std::vector<double> reach;           ///< [tests] most that a loss moves for θ's way, per unit of length
+  std::vector<double> rounding;        ///< [tests] of a difference of two losses,
+  std::vector<double> sized_rounding;  ///< [tests] and what ‖θ‖ adds, per unit
+  double gradient_rounding = 0, sized_gradient_rounding = 0;  ///< the same of a gradient's norm
+  double convexity = 0;  ///< λ where objectives are λ-strongly convex: errors are bounds. Else 0: by gains, estimates
+
+  bool are_bounds() const { return convexity > 0; }
+  double distance(const Point& point) const;
+  double of(const Point& start, const Point& model, std::size_t test) const;
+};
+
 /// What is retrained: one objective, around the problem's θ.
 template <class T>
 struct ExactRetraining {
@@ -15,13 +33,9 @@ struct ExactRetraining {
   double damping = 0;                       ///< of factor and prediction
   typename LeaveOneOut<T>::Retrain newton;  ///< for models that the chord iteration leaves; may be empty
   std::string advice;                       ///< what to change where a model does not reach the tolerance
-  /// Bounds on |change of test loss t| / ‖gradient that is left‖: [tests]. Empty where none is known: ‖s_t‖ stands in,
-  /// what it is to first order with the Hessian of all the data.
-  std::vector<double> error_bounds;
-  /// What rounding may do to the change of a test's loss, a difference of two numbers in double: [tests].
-  std::vector<double> roundings;
+  ChangeErrors errors;
   double start_gradient_norm = 0;  ///< that is left at the problem's θ, from which changes count
-  LeaveOneOutOptions options;
+  LeaveOneOutOptions options;      ///< `gains` as `errors` needs them
 };
 
 /// Predicts, retrains (journaled) and writes loo.csv, summary.json (with `facts` at its end) and manifest.json. Throws

@@ -1,14 +1,19 @@
+#include <algorithm>
+#include <clout/engine/scaling.hpp>
 #include <clout/engine/training.hpp>
 #include <clout/host/cli/output.hpp>
 #include <clout/host/cli/problem.hpp>
 #include <clout/host/io/npz.hpp>
+#include <cmath>
 #include <limits>
 
 namespace clout::cli {
 namespace {
 
-// θ̂ whose gradient is larger than this is no minimum.
+// θ̂ whose gradient is larger than this, beside inputs of 1 or less, is no minimum.
 constexpr double kStationary = 1e-6;
+// Rounding of probabilities that no residual shows, in the Hessian that all of them are of, is worth a word from here on.
+constexpr double kRoundedLogits = 1e-10;
 
 std::string elements(Index count, const char* what) { return std::to_string(count) + " " + what; }
 
@@ -174,6 +179,24 @@ void Problem::load_parameters() {
     throw InvalidInput(options_.params + ": shape " + io::shape_text(shape) + "; expected [" +
                        std::to_string(parameters()) + "]: " + model_.layout_text());
   set_parameters(std::move(theta));
+  if (model_.is_logistic()) warn_of_rounded_logits();
+}
+
+double Problem::largest_input() {
+  if (!largest_input_) {
+    const std::vector<double> norms = data_->input_norms();
+    const double largest = *std::max_element(norms.begin(), norms.end());
+    largest_input_ = options_.bias ? std::hypot(largest, 1.0) : largest;
+  }
+  return *largest_input_;
+}
+
+void Problem::warn_of_rounded_logits() {
+  const double size = scaled_norm(theta_) * largest_input();
+  const double rounding = std::numeric_limits<double>::epsilon() * size;
+  if (rounding > kRoundedLogits)
+    warn(options_.params + ": logits are sums of terms of up to " + number_text(size, 2) + ", so probabilities, and the Hessian that residuals are of, are known to some " + number_text(rounding, 2) +
+         " only: where such terms cancel, centre and scale x");
 }
 
 void Problem::set_parameters(std::vector<double> theta) {
@@ -213,7 +236,7 @@ Objective<float>& Problem::objective<float>() {
 
 double start_gradient_norm(Problem& problem) {
   const double norm = gradient_norm(problem.objective<double>());
-  if (problem.model().is_logistic() && !(norm <= kStationary))
+  if (problem.model().is_logistic() && !(norm <= kStationary * std::min(1.0, problem.largest_input())))
     warn(problem.options().params + ": gradient norm " + number_text(norm, 3) +
          " is not that of a minimum; predictions leave that out (clout train fits)");
   return norm;
@@ -249,11 +272,7 @@ Problem::Tests Problem::load_tests() {
   // No regulariser on the test side: what is predicted is the change of a loss.
   const Dataset<double> data =
       to_dataset(examples, tests.rows, options_.test_x.empty() ? options_.x : options_.test_x);
-  for (Index row = 0; row < data.examples(); ++row) {
-    double squares = 0;
-    for (const double value : data.host_features(row, 1)) squares += value * value;
-    tests.input_norms.push_back(std::sqrt(squares));
-  }
+  tests.input_norms = data.input_norms();
   tests.objective = model_.objective(data, 0.0);
   const Buffer<double> theta(*device_, std::span<const double>(theta_));
   tests.objective->set_parameters(theta.view(1, parameters()));

@@ -7,6 +7,7 @@
 #include <clout/host/io/npy.hpp>
 #include <clout/host/progress.hpp>
 #include <memory>
+#include <optional>
 
 namespace clout::cli {
 
@@ -46,6 +47,8 @@ class Problem {
   const std::vector<Index>& input_shape() const { return input_shape_; }
   const Model& model() const { return model_; }
   Index parameters() const { return model_.parameters(); }
+  /// The largest ‖xᵢ‖, with the 1 of a bias.
+  double largest_input();
 
   void set_parameters(std::vector<double> theta);
   const std::vector<double>& theta() const { return theta_; }
@@ -85,6 +88,7 @@ class Problem {
   Dataset<double> to_dataset(const Examples& examples, std::span<const Index> rows, const std::string& name);
   void add_input(const std::string& path);
   void load_parameters();
+  void warn_of_rounded_logits();
 
   Options options_;
   Model model_;
@@ -94,6 +98,7 @@ class Problem {
   std::vector<Index> input_shape_;
   Examples examples_;
   std::unique_ptr<Dataset<double>> data_;
+  std::optional<double> largest_input_;
   std::vector<double> theta_;
   std::unique_ptr<Objective<double>> exact_;
   std::unique_ptr<Objective<float>> single_;

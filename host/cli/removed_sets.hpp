@@ -17,10 +17,10 @@ Groups requested_groups(const Options& options, const Dataset<double>& data);
 /// The sets of a file: a JSON list of lists of training indices. Throws InvalidInput, naming the file, as above.
 Groups read_groups(const std::string& path, const Dataset<double>& data);
 
-/// Predicted change of each test loss for each set, sums of the members' scores: [groups][tests]. `norms`: ‖s_t‖.
+/// Predicted change of each test loss for each set, sums of the members' scores: [groups][tests].
 template <class T>
 std::vector<double> predictions(Influence<T>& influence, const Groups& groups, Index tests, Index n,
-                                std::vector<double>& norms, const Options& options, const Progress& progress) {
+                                const Options& options, const Progress& progress) {
   std::vector<double> predicted(groups.size() * static_cast<std::size_t>(tests));
   const GroupMembers members(groups, n);
   for (Index first = 0; first < tests; first += Influence<T>::kTestBlock) {
@@ -28,7 +28,6 @@ std::vector<double> predictions(Influence<T>& influence, const Groups& groups, I
     for (Index t = first; t < std::min(tests, first + Influence<T>::kTestBlock); ++t) rows.push_back(t);
     const auto products = influence.inverse_products(rows);
     settle(options, products.report);
-    norms.insert(norms.end(), products.norms.begin(), products.norms.end());
     const std::vector<double> sums = influence.group_scores(products, members);
     for (std::size_t t = 0; t < rows.size(); ++t)
       for (std::size_t g = 0; g < groups.size(); ++g)

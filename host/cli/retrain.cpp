@@ -6,6 +6,7 @@
 #include <clout/host/logistic_retrain.hpp>
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 namespace clout::cli {
 namespace {
@@ -26,6 +27,7 @@ std::string fingerprint(const Options& o, const io::Manifest& manifest, const De
               {"precision", o.precision},
               {"tolerance", o.tolerance},
               {"block", block},
+              {"record", "with sizes and gains"},
               {"sparse", is_sparse},
               {"device", device.name + ", " + device.model},
               {"libraries", device.libraries},
@@ -33,26 +35,25 @@ std::string fingerprint(const Options& o, const io::Manifest& manifest, const De
   return facts.dump();
 }
 
-/// R_j is λ-strongly convex without a bias, so ‖θ_j − minimum‖ ≤ ‖g‖/λ, and a softmax loss changes by at most √2‖x‖
-/// times that.
-std::vector<double> error_bounds(const Options& o, const std::vector<double>& input_norms) {
-  if (o.bias || o.l2 == 0) return {};
-  std::vector<double> bounds;
-  for (const double norm : input_norms) bounds.push_back(std::sqrt(2.0) * norm / o.l2);
-  return bounds;
-}
-
-/// Logits are sums of d products: two losses, each within (2d + 16) u of |θ||x|, and of log K where that is small.
-std::vector<double> roundings(const Problem& problem, const std::vector<double>& input_norms) {
-  double squares = 0;
-  for (const double value : problem.theta()) squares += value * value;
-  const double size = std::sqrt(squares), bias = problem.options().bias ? 1 : 0;
-  const double terms = 2 * static_cast<double>(problem.data().features()) + 16;
-  std::vector<double> roundings;
-  for (const double norm : input_norms)
-    roundings.push_back(std::numeric_limits<double>::epsilon() *
-                        (terms * size * (norm + bias) + 8 * std::log(static_cast<double>(problem.data().classes()))));
-  return roundings;
+/// R_j is λ-strongly convex without a bias, so ‖θ_j − minimum‖ ≤ ‖g‖/λ; the gradient of a softmax loss is at most √2‖x‖.
+/// Logits are sums of d products, each within (d + 2) u of ‖θ‖‖x‖, two of which are in a loss, beside log K; the softmax
+/// passes half of that on to the gradient, a sum of n terms of at most √2‖x‖.
+ChangeErrors change_errors(Problem& problem, const std::vector<double>& test_norms) {
+  constexpr double kUnit = std::numeric_limits<double>::epsilon();  // twice u: what exp and log add is in it
+  const Options& o = problem.options();
+  const double d = static_cast<double>(problem.data().features()), k = static_cast<double>(problem.data().classes());
+  const double n = static_cast<double>(problem.data().examples()), largest = problem.largest_input();
+  ChangeErrors errors;
+  for (const double norm : test_norms) {
+    const double x = o.bias ? std::hypot(norm, 1.0) : norm;
+    errors.reach.push_back(std::numbers::sqrt2 * x);
+    errors.rounding.push_back(kUnit * 8 * std::log(k));
+    errors.sized_rounding.push_back(kUnit * (2 * d + 16) * x);
+  }
+  errors.gradient_rounding = kUnit * (n + k + 8) * std::numbers::sqrt2 * largest;
+  errors.sized_gradient_rounding = kUnit * ((d + 2) * largest * largest + 2 * o.l2);
+  errors.convexity = o.bias ? 0 : o.l2;
+  return errors;
 }
 
 }  // namespace
@@ -76,7 +77,8 @@ void run_retrain(const Invocation& call) {
   Objective<double>& exact = problem.objective<double>();
   const double start_norm = start_gradient_norm(problem);
   require_minima(exact, groups);
-  const LeaveOneOutOptions options{.tolerance = o.tolerance, .chord = o.l2 > 0};
+  const ChangeErrors errors = change_errors(problem, tests.input_norms);
+  const LeaveOneOutOptions options{.tolerance = o.tolerance, .chord = o.l2 > 0, .gains = !errors.are_bounds()};
   io::Journal journal = io::Journal::open(
       folder / "retrain.journal",
       fingerprint(o, problem.manifest(), problem.device().info(), problem.data().is_sparse(), options.block), o.resume);
@@ -85,10 +87,10 @@ void run_retrain(const Invocation& call) {
   retrain_exactly<T>({.exact = exact,
                       .fast = problem.objective<T>(),
                       .factor = make_factor<T>(problem, 0.0),
-                      .newton = logistic_retrain<T>(problem.data(), o.bias, o.l2, o.tolerance),
+                      .newton = logistic_retrain<T>(problem.data(), o.bias, o.l2,
+                                                    {.tolerance = o.tolerance, .gain = options.gains}),
                       .advice = advice,
-                      .error_bounds = error_bounds(o, tests.input_norms),
-                      .roundings = roundings(problem, tests.input_norms),
+                      .errors = errors,
                       .start_gradient_norm = start_norm,
                       .options = options},
                      problem, tests, groups, folder, journal, {{"start_gradient_norm", start_norm}});

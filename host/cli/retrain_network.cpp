@@ -100,8 +100,7 @@ void retrain_network(const Invocation& call) {
 
   const std::unique_ptr<Solver> solver = make_solver<T>(problem);
   Influence<T> influence(problem.objective<T>(), *tests.objective, *solver, problem.theta());
-  std::vector<double> norms;
-  const std::vector<double> predicted = predictions(influence, groups, m, n, norms, o, problem.progress());
+  const std::vector<double> predicted = predictions(influence, groups, m, n, o, problem.progress());
   const FineTuned tuned = fine_tune<T>(problem.objective<T>(), *tests.objective, start, groups, options, &journal,
                                        problem.progress());
 

@@ -28,10 +28,25 @@ std::string fingerprint(const Options& o, const io::Manifest& manifest, const De
                {"all", o.all},
                {"tolerance", o.tolerance},
                {"block", kModels},
+               {"record", "with sizes and gains"},
                {"device", device.name + ", " + device.model},
                {"libraries", device.libraries},
                {"threads", device.threads}}  // of the factor's bits
       .dump();
+}
+
+/// Damped fits stay close to θ, where ‖∇ℓ_t‖ is how far a loss moves to first order.
+ChangeErrors change_errors(Objective<double>& tests) {
+  const Index p = tests.parameters();
+  Buffer<double> gradient(tests.device(), p);
+  ChangeErrors errors;
+  for (Index t = 0; t < tests.examples(); ++t) {
+    tests.example_gradients({&t, 1}, gradient.view(1, p));
+    errors.reach.push_back(row_norms<double>(tests.device(), gradient.view(1, p))[0]);
+  }
+  errors.rounding.assign(errors.reach.size(), kLossRounding);
+  errors.sized_rounding.assign(errors.reach.size(), 0.0);
+  return errors;
 }
 
 }  // namespace
@@ -67,9 +82,8 @@ void retrain_proximal(const Invocation& call) {
                            .damping = o.damping,
                            .newton = quasi_newton,
                            .advice = "raise --damping or --tolerance",
-                           .error_bounds = {},
-                           .roundings = std::vector(tests.rows.size(), kLossRounding),
-                           .options = {.tolerance = o.tolerance, .block = kModels}},
+                           .errors = change_errors(*tests.objective),
+                           .options = {.tolerance = o.tolerance, .block = kModels, .gains = true}},
                           problem, tests, groups, folder, journal,
                           {{"retraining", o.retraining}, {"damping", o.damping}});
 }

@@ -64,7 +64,7 @@ void Experiment<T>::check_cold() {
   std::vector<std::vector<Index>> groups;
   for (Index j = 0; j < kColdModels; ++j) groups.push_back({chosen_[static_cast<std::size_t>(j)]});
   const std::vector<RetrainedModel> warm = fast_way.retrain_block(groups);
-  const auto cold_train = logistic_retrain<T>(*data_, false, Shared::kL2, kColdTolerance);
+  const auto cold_train = logistic_retrain<T>(*data_, false, Shared::kL2, {.tolerance = kColdTolerance});
   for (std::size_t j = 0; j < groups.size(); ++j) {
     std::vector<double> theta(theta_.size(), 0.0);
     const TrainingReport cold = cold_train(groups[j], theta);

@@ -92,7 +92,7 @@ void LogisticExperiment<T>::retrain(io::Journal& journal) {
   std::vector<std::vector<Index>> groups;
   for (const Index i : chosen_) groups.push_back({i});
   LeaveOneOut<T> leave_one_out(*exact_, fast(), *tests_, *factor_, theta_,
-                               logistic_retrain<T>(*data_, false, kL2, kGradientTolerance),
+                               logistic_retrain<T>(*data_, false, kL2, {.tolerance = kGradientTolerance}),
                                {.tolerance = kGradientTolerance});
   models_ = leave_one_out.run(groups, &journal, progress());
   seconds_["retrain"] = watch_.lap();

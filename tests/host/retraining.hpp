@@ -28,7 +28,8 @@ class Retraining {
     typename LeaveOneOut<T>::Retrain retrain;
     if (with_newton)
       retrain = [this, newton = logistic_retrain<T>(case_.data<double>(device_), case_.sizes().bias,
-                                                    static_cast<double>(case_.problem().l2), options.tolerance)](
+                                                    static_cast<double>(case_.problem().l2),
+                                                    {.tolerance = options.tolerance, .gain = options.gains})](
                     const std::vector<Index>& group, std::vector<double>& theta) {
         ++newton_calls;
         return newton(group, theta);
