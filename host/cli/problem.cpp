@@ -196,7 +196,7 @@ double Problem::largest_input() {
 void Problem::warn_of_rounded_logits() {
   const double size = scaled_norm(theta_) * largest_input();
   const double rounding = std::numeric_limits<double>::epsilon() * size;
-  if (rounding > kRoundedLogits)
+  if (rounding > kRoundedLogits && std::isfinite(rounding))
     warn(options_.params + ": logits are sums of terms of up to " + number_text(size, 2) + ", so probabilities, and the Hessian that residuals are of, are known to some " + number_text(rounding, 2) +
          " only: where such terms cancel, centre and scale x");
 }
