@@ -18,6 +18,7 @@ void sweep(benchmark::State& state, SweepStep step, double size, bool is_sparse 
                     .shape = p.shape,
                     .vectors = v.view(k, parameters),
                     .probabilities = p.probabilities,
+                    .residuals = {},
                     .labels = p.labels,
                     .example_weights = nullptr,
                     .exclusions = {},

@@ -51,7 +51,7 @@ void HessianFactor<T>::factorise(Objective<T>& objective, double damping, const 
   if (failed_at != 0)
     throw NotCertified("direct: H + damping*I is not positive definite (its leading minor of order " +
                        std::to_string(failed_at) + " of " + std::to_string(size_) +
-                       " is not); raise --l2, or --damping where there is one" +
+                       " is not); raise --l2, or --damping where there is one (clout spectrum says to what)" +
                        (sizeof(T) == 4 ? ", or factorise in double (--precision double)" : ""));
   if (progress) progress("factorisation", 2, 2);
 }

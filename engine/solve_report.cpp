@@ -7,6 +7,7 @@ namespace clout {
 namespace {
 
 constexpr double kSingleRounding = 1e-9;  // above: the working precision is single
+constexpr double kSolvable = 1e-6;        // of the largest eigenvalue: a damping that any solver can work with
 
 std::string short_number(double value) {
   char text[32];
@@ -52,7 +53,8 @@ std::string advice(const ColumnReport& column, const SolveReport& report) {
         return "H + damping*I is singular to rounding: a direction with Rayleigh quotient " +
                short_number(column.smallest_rayleigh) + " was met beside an eigenvalue of " +
                short_number(column.largest_eigenvalue) +
-               "; the right-hand side may leave the range of H: raise --damping or --l2";
+               "; the right-hand side may leave the range of H: raise --l2, or --damping, to " +
+               short_number(damping + kSolvable * column.largest_eigenvalue) + " for a condition number of 1e6";
       return "H + damping*I is not positive definite: a direction with Rayleigh quotient " +
              short_number(column.smallest_rayleigh) + " was met; a damping above " +
              short_number(damping - column.smallest_rayleigh) + " would have been enough so far";
@@ -60,7 +62,7 @@ std::string advice(const ColumnReport& column, const SolveReport& report) {
       return "the true relative residual stopped falling at " + short_number(column.relative_residual) +
              ", above the tolerance " + short_number(tolerance) +
              "; the right-hand side may leave the range of a singular H, or the condition is too bad for this "
-             "precision: raise --damping or --tolerance" +
+             "precision: raise --damping (clout spectrum says to what) or --tolerance" +
              (report.rounding > kSingleRounding ? ", or use --precision double" : "");
     case ColumnStatus::iteration_limit:
       return "the iteration limit was reached at " + reached(column, report) + ": raise --max-iterations, --damping or --tolerance";

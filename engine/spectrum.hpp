@@ -15,6 +15,7 @@ struct Spectrum {
   double trace() const;
   Index negative() const;  ///< below −rounding
   Index positive() const;  ///< above rounding
+  Index zero() const { return static_cast<Index>(eigenvalues.size()) - negative() - positive(); }  ///< within rounding
   bool is_positive_definite() const { return positive() == static_cast<Index>(eigenvalues.size()); }
   SpectrumEnds ends() const;
   double advised_damping() const { return ends().advised_damping(); }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <clout/host/progress.hpp>
+#include <clout/kernels/interruption.hpp>
 #include <csignal>
 #include <cstdio>
 
@@ -31,6 +32,7 @@ std::string duration_text(double seconds) {
 void catch_interrupts() {
   std::signal(SIGINT, note_interrupt);
   std::signal(SIGTERM, note_interrupt);
+  set_interruption_test([] { return interrupted != 0; });
 }
 
 void check_interrupt() {

@@ -2,6 +2,7 @@
 // The complete list of what a backend can compute in one precision. Filled by kernels/cpu and by kernels/cuda.
 
 #include <clout/kernels/device.hpp>
+#include <clout/kernels/margin_operations.hpp>
 #include <clout/kernels/network_operations.hpp>
 #include <clout/kernels/operations.hpp>
 
@@ -27,6 +28,11 @@ struct KernelTable {
   std::size_t (*linear_sweep_scratch)(const Device&, const LinearSweep<T>&) = nullptr;
   void (*softmax_hessian)(Device&, const SoftmaxHessian<T>&) = nullptr;
   std::size_t (*softmax_hessian_scratch)(const Device&, const SoftmaxHessian<T>&) = nullptr;
+
+  // Margin losses (margin).
+  void (*margin_pass)(Device&, const MarginPass<T>&) = nullptr;
+  void (*margin_difference)(Device&, const MarginDifference<T>&) = nullptr;
+  void (*scale_rows)(Device&, const ScaleRows<T>&) = nullptr;
 
   // Minibatches of Hessian products (minibatch).
   void (*sample_rows)(Device&, const SampleRows&) = nullptr;

@@ -120,10 +120,12 @@ enum class SweepStep {
   gradient,    ///< r = softmax(z) − e_y          (vectors are parameters)
   tangent,     ///< r = p ∘ (z − (p·z)1)          (vectors are tangents: the Hessian product)
   difference,  ///< r = softmax(a + z) − softmax(a) = p ∘ (e − s)/(1 + s), e = expm1(z), s = p·e (vectors are θ − θ̂)
+  scaled,      ///< r = p ∘ z, with any p: the Hessian product of a loss of each output by itself
+  given,       ///< r is given, for each vector its own; z is not computed, and vectors are not read
 };
 
-/// out_j = scale · Σᵢ wᵢ rᵢⱼ ⊗ (xᵢ, 1): the gradient, the Hessian product or the gradient's difference of softmax
-/// regression, without regulariser. X is read once. 4ndKk flops (sparse: entries instead of nd). Sums run over partitions
+/// out_j = scale · Σᵢ wᵢ rᵢⱼ ⊗ (xᵢ, 1): the gradient, the Hessian product or the gradient's difference of a linear
+/// model, without regulariser. X is read once. 4ndKk flops (sparse: entries instead of nd). Sums run over partitions
 /// of rows that depend on n alone and are added in fixed order: the same bits whatever the number of threads.
 template <class T>
 struct LinearSweep {
@@ -132,7 +134,8 @@ struct LinearSweep {
   SparseFeatures<T> sparse;               // the same X without its zeros, or not given
   LinearShape shape;
   MatrixView<const T> vectors;            // [k][p]
-  MatrixView<const T> probabilities;      // [n][K]; tangent and difference
+  MatrixView<const T> probabilities;      // [n][K]; tangent, difference and scaled
+  MatrixView<const T> residuals;          // [n][k·K] r, vector after vector; given
   const std::int32_t* labels = nullptr;   // [n]; gradient
   const T* example_weights = nullptr;     // [n] or null
   Exclusions exclusions;
@@ -151,14 +154,14 @@ struct ExampleGradients {
   MatrixView<T> out;                     // [m][p], overwritten
 };
 
-/// ∇ₓ(vⱼ·∇θℓᵢ) = V_Wᵀ δ + Wᵀ R{δ}  with δ = p − e_y, R{δ} from SoftmaxTangent.  4ndKk flops.
+/// ∇ₓ(vⱼ·∇θℓᵢ) = V_Wᵀ δ + Wᵀ R{δ}  with δ = p − e_y (or p where there are no labels), R{δ} from SoftmaxTangent.  4ndKk flops.
 template <class T>
 struct LinearInputGradient {
   LinearShape shape;
   MatrixView<const T> parameters;         // [1][p]
   MatrixView<const T> vectors;            // [k][p]
   MatrixView<const T> probabilities;      // [n][K]
-  const std::int32_t* labels = nullptr;   // [n]
+  const std::int32_t* labels = nullptr;   // [n] or null
   MatrixView<const T> residual_tangents;  // [n][k·K]
   MatrixView<T> out;                      // [k][n·d]: row j holds [n][d]
 };

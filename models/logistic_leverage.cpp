@@ -69,7 +69,7 @@ void LogisticRegression<T>::label_tangents(MatrixView<const T> vectors, Index fi
   expect_shape("label tangents", out.rows, out.columns, out.rows, classes * k);
   const MatrixView<T> probabilities = probabilities_.view(examples(), classes);
   Buffer<std::int32_t> labels(device(), out.rows);
-  for_logit_tangents(vectors, first, out.rows, [&](Index row, MatrixView<T> tangents) {
+  for_outputs(vectors, first, out.rows, [&](Index row, MatrixView<T> tangents) {
     for (Index c = 0; c < classes; ++c) {
       const std::vector<std::int32_t> same(static_cast<std::size_t>(tangents.rows), static_cast<std::int32_t>(c));
       labels.upload(same);
@@ -160,7 +160,7 @@ void LogisticRegression<T>::shifted_tangents(MatrixView<const T> vectors, Matrix
   const MatrixView<T> p = shifted.view(out.rows, shape_.classes);
   kernels().combine(device(), {1.0, shifts, 0.0, p});
   kernels().combine(device(), {1.0, probabilities.rows_from(first, out.rows), 1.0, p});
-  for_logit_tangents(vectors, first, out.rows, [&](Index row, MatrixView<T> tangents) {
+  for_outputs(vectors, first, out.rows, [&](Index row, MatrixView<T> tangents) {
     kernels().softmax_loss_tangent(device(), {p.rows_from(row, tangents.rows), data_.labels() + first + row, tangents,
                                               out.rows_from(row, tangents.rows)});
   });

@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <clout/models/logistic_regression.hpp>
+#include <clout/models/linear_model.hpp>
 #include <cmath>
 
 namespace clout {
@@ -26,9 +26,9 @@ std::vector<double> feature_sizes(const Dataset<T>& data) {
 
 // No loss rises along v, and some fall, where (v_y − v_c)·x ≥ 0 for every example and class, not all of them zero (Albert &
 // Anderson 1984). Features in units of their largest values, so that their scales do not matter. On the host: it is
-// asked for once or twice in a training without a regulariser.
+// asked for once or twice in a training without a regulariser. One output is that of class 1 beside 0 for class 0.
 template <class T>
-std::string LogisticRegression<T>::obstacle_along(MatrixView<const T> direction) {
+std::string LinearModel<T>::obstacle_along(MatrixView<const T> direction) {
   const auto d = static_cast<std::size_t>(shape_.features), classes = static_cast<std::size_t>(shape_.classes);
   const std::vector<T> v = to_host(device(), direction);
   const std::vector<double> sizes = feature_sizes(data_);
@@ -39,7 +39,8 @@ std::string LogisticRegression<T>::obstacle_along(MatrixView<const T> direction)
     for (std::size_t f = 0; f < d; ++f) largest = std::max(largest, sizes[f] * std::abs(static_cast<double>(v[c * d + f])));
   }
   bool falls = false;
-  std::vector<double> z(classes);
+  const std::size_t implied = classes == 1 ? 1 : 0;  // classes whose output is always 0
+  std::vector<double> z(implied + classes);
   for (Index first = 0; first < examples(); first += kRowBlock) {
     const Index count = std::min(kRowBlock, examples() - first);
     const std::vector<double> x = data_.host_features(first, count);
@@ -49,8 +50,8 @@ std::string LogisticRegression<T>::obstacle_along(MatrixView<const T> direction)
       double reach = shape_.bias ? largest : 0;  // what the row could change a logit by
       for (std::size_t f = 0; f < d; ++f) reach += sizes[f] > 0 ? std::abs(row[f]) / sizes[f] * largest : 0;
       for (std::size_t c = 0; c < classes; ++c) {
-        z[c] = bias(c);
-        for (std::size_t f = 0; f < d; ++f) z[c] += static_cast<double>(v[c * d + f]) * row[f];
+        double& output = z[implied + c] = bias(c);
+        for (std::size_t f = 0; f < d; ++f) output += static_cast<double>(v[c * d + f]) * row[f];
       }
       const double own = z[static_cast<std::size_t>(data_.host_labels()[static_cast<std::size_t>(first + i)])];
       for (const double other : z) {
@@ -63,7 +64,7 @@ std::string LogisticRegression<T>::obstacle_along(MatrixView<const T> direction)
   return "classes are separable, so without a regulariser the parameters run away and there is no minimum; raise --l2";
 }
 
-template std::string LogisticRegression<float>::obstacle_along(MatrixView<const float>);
-template std::string LogisticRegression<double>::obstacle_along(MatrixView<const double>);
+template std::string LinearModel<float>::obstacle_along(MatrixView<const float>);
+template std::string LinearModel<double>::obstacle_along(MatrixView<const double>);
 
 }  // namespace clout

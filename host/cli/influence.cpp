@@ -20,6 +20,8 @@ constexpr std::initializer_list<const char*> kResults = {"scores.npy",         "
                                                          "self_influence.npy", "top.csv",          "report.json",
                                                          "manifest.json"};
 
+constexpr const char* kJournal = "influence.journal";
+
 /// What is scored against every test example: training points, sets of them, or their labels.
 struct Candidates {
   std::string file;      // of the array
@@ -94,10 +96,11 @@ std::string top_lines(const Candidates& candidates, Index test, const TopPoints&
 
 /// The facts of a plan: printed by --plan, and nothing is computed.
 Facts plan_facts(const MemoryPlan& plan, std::uint64_t disk) {
+  const MemoryPlan::Mebibytes parts = plan.in_mebibytes();
   return Facts{{"device_memory_mib", mebibytes(plan.total())},
-               {"data_mib", mebibytes(plan.data)},
-               {"solver_mib", mebibytes(plan.solver)},
-               {"scores_mib", mebibytes(plan.scoring)},
+               {"data_mib", parts.data},
+               {"solver_mib", parts.solver},
+               {"scores_mib", parts.scoring},
                {"disk_mib", mebibytes(disk)}};
 }
 
@@ -144,11 +147,12 @@ Facts first_facts(Problem& problem, const SolveReport& report, double norm, doub
 }
 
 template <class T>
-void run_blocks(Problem& problem, Problem::Tests& tests, const Candidates& candidates, const OutputFolder& folder) {
+void run_blocks(Problem& problem, Problem::Tests& tests, const Candidates& candidates, const OutputFolder& folder,
+                const std::string& request, double norm) {
   const Options& o = problem.options();
   constexpr Index kBlock = Influence<T>::kTestBlock;
   const Index m = std::ssize(tests.rows);
-  io::Journal journal = io::Journal::open(folder / "influence.journal", fingerprint(problem, kBlock), o.resume);
+  io::Journal journal = io::Journal::open(folder / kJournal, request, o.resume);
   std::optional<ScoreFile<T>> file;
   UnfinishedScores unfinished{journal};
   file.emplace(folder / candidates.file, m, candidates.columns, candidates.width, !journal.completed().empty());
@@ -181,12 +185,12 @@ void run_blocks(Problem& problem, Problem::Tests& tests, const Candidates& candi
     unfinished.refused = true;
     throw;
   }
-  const double norm = start_gradient_norm(problem);
   io::ResultFiles results;
+  folder.supersede_earlier(results);
+  results.add(file->file());
   results.add(folder / "top.csv", top);
   results.add(folder / "report.json", to_json(report).dump(2) + "\n");
   problem.manifest().write(results, folder / "manifest.json");
-  results.add(file->file());
   results.commit();
   journal.finish();
   Facts facts{{"test_examples", m}};
@@ -198,12 +202,11 @@ void run_blocks(Problem& problem, Problem::Tests& tests, const Candidates& candi
 
 /// --groups with --second-order: every set has a solve of its own, whatever the number of tests.
 template <class T>
-void run_newton_steps(Problem& problem, Problem::Tests& tests, const Candidates& candidates,
-                      const OutputFolder& folder) {
+void run_newton_steps(Problem& problem, Problem::Tests& tests, const Candidates& candidates, const OutputFolder& folder,
+                      double norm) {
   const Options& o = problem.options();
   const Index m = std::ssize(tests.rows), count = candidates.columns;
   const NewtonStepScores scores = newton_step_scores<T>(problem, *tests.objective, candidates.groups);
-  const double norm = start_gradient_norm(problem);
   std::string top = top_header(candidates);
   for (Index t = 0; t < m; ++t) {
     TopPoints points(o.top);
@@ -211,6 +214,7 @@ void run_newton_steps(Problem& problem, Problem::Tests& tests, const Candidates&
     top += top_lines(candidates, tests.rows[static_cast<std::size_t>(t)], points, problem.data().host_labels());
   }
   io::ResultFiles results;
+  folder.supersede_earlier(results);
   write_values<T>(results, folder / candidates.file, {m, count}, scores.values);
   results.add(folder / "top.csv", top);
   results.add(folder / "report.json", to_json(scores.report).dump(2) + "\n");
@@ -231,6 +235,7 @@ void run_self_influence(Problem& problem, const OutputFolder& folder) {
   const MemoryPlan plan = self_influence_plan<T>(problem);
   if (o.plan) return print_facts(o, plan_facts(plan, static_cast<std::uint64_t>(n) * sizeof(T)));
   require_memory("influence", plan, problem.device());
+  const double norm = start_gradient_norm(problem);
   SelfInfluence result;
   if (has_shorter_self_influence(exact) && problem.parameters() <= kMostDirectParameters) {
     const auto solver = make_solver<T>(problem, problem.objective<T>(), exact, o.damping,
@@ -243,8 +248,8 @@ void run_self_influence(Problem& problem, const OutputFolder& folder) {
     result = self_influence(exact, *solver, rows, problem.progress());
   }
   settle(o, result.report);
-  const double norm = start_gradient_norm(problem);
   io::ResultFiles results;
+  folder.supersede_earlier(results);
   write_values<T>(results, folder / "self_influence.npy", {n}, result.values);
   results.add(folder / "report.json", to_json(result.report).dump(2) + "\n");
   problem.manifest().write(results, folder / "manifest.json");
@@ -270,10 +275,14 @@ void run_influence(const Invocation& call) {
   const Index m = std::ssize(tests.rows);
   if (o.plan) return print_facts(o, plan_facts(plan, ScoreFile<T>::bytes(m, candidates.columns, candidates.width)));
   require_memory("influence", plan, problem.device());
+  const std::string request = fingerprint(problem, Influence<T>::kTestBlock);
+  if (is_finished(o, folder, kJournal, request, problem.manifest())) return;
+  const double norm = start_gradient_norm(problem);
   // What cannot take its place in the end is refused now.
   for (const char* name : {"top.csv", "report.json", "manifest.json"}) const io::AtomicFile probe(folder / name);
-  if (o.second_order && !candidates.groups.empty()) return run_newton_steps<T>(problem, tests, candidates, folder);
-  run_blocks<T>(problem, tests, candidates, folder);
+  if (o.second_order && !candidates.groups.empty())
+    return run_newton_steps<T>(problem, tests, candidates, folder, norm);
+  run_blocks<T>(problem, tests, candidates, folder, request, norm);
 }
 
 template void run_influence<float>(const Invocation&);

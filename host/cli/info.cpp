@@ -64,7 +64,7 @@ void add_info(CLI::App& app, Options& o, Run& chosen) {
   CLI::App& sub = add_verb(app, "info", "devices, build, and with --classes and --features the parameter layout",
                            "clout info --model logistic --classes 10 --features 784", run_info, chosen);
   add_common(sub, o);
-  sub.add_option("--model", o.model, "logistic or convnet")->check(CLI::IsMember({"logistic", "convnet"}));
+  sub.add_option("--model", o.model, "logistic or convnet")->check(one_of({"logistic", "convnet"}));
   sub.add_option("--spec", o.spec, "convnet: the network, .json (without: the paper's)");
   CLI::Option* classes = sub.add_option("--classes", o.classes, "number of classes K")->check(whole(2, kMostClasses));
   CLI::Option* features =

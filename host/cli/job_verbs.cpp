@@ -16,7 +16,7 @@ using Facts = nlohmann::ordered_json;
 template <class T>
 void run_train(const Invocation& call) {
   if (call.options.model == "convnet") return train_network<T>(call);
-  const OutputFolder folder(call.options, {"params.npy", "train.json", "manifest.json"});
+  const OutputFolder folder(call.options, kTrainResults);
   Problem problem(call.options, call.command_line);
   std::vector<double> theta(static_cast<std::size_t>(problem.parameters()));
   if (!call.options.params.empty()) theta = problem.theta();
@@ -50,6 +50,7 @@ void run_train(const Invocation& call) {
     facts["written_gradient_norm"] = gradient_norm(exact);
   }
   io::ResultFiles results;
+  folder.supersede_earlier(results);
   write_values<T>(results, folder / "params.npy", {problem.parameters()}, theta);
   Facts all = facts;
   all["steps"] = steps;
@@ -129,7 +130,7 @@ void add_job_verbs(CLI::App& app, Options& o, Run& chosen) {
   all->excludes(groups);
   retraining.add_option("--retraining", o.retraining,
                         "convnet: further steps of adam, or to a gradient norm: proximal (Q) or pbrf (with --curvature ggn)")
-      ->check(CLI::IsMember({"adam", "proximal", "pbrf"}))
+      ->check(one_of({"adam", "proximal", "pbrf"}))
       ->capture_default_str();
   add_adam(retraining, o);
   CLI::Option* moments =

@@ -46,6 +46,22 @@ void expect_values(const CLI::App& verb) {
       if (value.empty()) throw InvalidInput(option->get_name() + ": is empty; expected a value");
 }
 
+/// CLI11's words for what is often met, as all other refusals are worded: what, where, what was expected.
+std::string usage_line(const CLI::ParseError& error) {
+  const std::string line = error.what();
+  const std::size_t colon = line.find(": ");
+  if (colon == std::string::npos) return line;
+  const std::string before = line.substr(0, colon), behind = line.substr(colon + 2);
+  if (dynamic_cast<const CLI::ExtrasError*>(&error))
+    return behind + ": not known here; expected the options of this verb";
+  if (dynamic_cast<const CLI::ConversionError*>(&error)) {  // what takes a value has checked it before
+    const std::size_t equals = behind.find(" = ");
+    return behind.substr(0, equals) + ": is given a value; expected none";
+  }
+  if (!dynamic_cast<const CLI::ArgumentMismatch*>(&error)) return line;
+  return before + (behind.ends_with("missing") ? ": has no value; expected one" : ": is given twice; expected one value");
+}
+
 /// CLI11 says only that a subcommand is required.
 void expect_verb(const CLI::App& app, const std::string& word) {
   std::string known;
@@ -86,12 +102,14 @@ int run(int argc, char** argv) {
   } catch (const InvalidInput& error) {
     return fail(error.fault(), error.what());
   } catch (const CLI::ParseError& error) {
-    return fail(Fault::input, std::string(error.what()) + " (clout --help, clout VERB --help)");
+    return fail(Fault::input, usage_line(error) + " (clout --help, clout VERB --help)");
   }
   const CLI::App& verb = *app.get_subcommands().front();
   catch_interrupts();
   std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit then is an error of the write, said in one line
   try {
+    for (const CLI::Option* option : verb.get_options())
+      if (option->count() > 0) call.options.given.insert(option->get_name());
     expect_values(verb);
     expect_options_of(verb, "--model", call.options.model, {"logistic", "convnet"});
     expect_options_of(verb, "--solver", call.options.solver, {"lissa"});

@@ -26,6 +26,11 @@ std::size_t inverse_memory(const Objective<double>& exact) {
 
 std::size_t mebibytes(std::size_t bytes) { return (bytes + (std::size_t{1} << 20) - 1) >> 20; }
 
+MemoryPlan::Mebibytes MemoryPlan::in_mebibytes() const {
+  const std::size_t first = mebibytes(data), second = mebibytes(data + solver);
+  return {first, second - first, mebibytes(total()) - second};
+}
+
 template <class T>
 std::size_t solver_memory(const std::string& solver, const Options& options, const Objective<T>& fast,
                           const Objective<double>& exact) {
@@ -78,14 +83,14 @@ void require_memory(const std::string& verb, const MemoryPlan& plan, const Devic
   const std::size_t limit = device.memory_limit(), free = device.info().memory_available;
   const bool is_limited = plan.total() > limit;
   if (!is_limited && (free == 0 || plan.total() - plan.data <= free)) return;
-  std::string line =
-      verb + ": " + std::to_string(mebibytes(plan.total())) + " MiB of device memory are needed (" +
-      std::to_string(mebibytes(plan.data)) + " MiB data and model, " + std::to_string(mebibytes(plan.solver)) +
-      " MiB solver, " + std::to_string(mebibytes(plan.scoring)) + " MiB scores); " +
-      (is_limited
-           ? "the memory limit is " + std::to_string(limit >> 20)
-           : std::to_string(free >> 20) + " MiB are free of " + std::to_string(device.info().memory_total >> 20)) +
-      " MiB";
+  const MemoryPlan::Mebibytes parts = plan.in_mebibytes();
+  std::string line = verb + ": " + std::to_string(mebibytes(plan.total())) + " MiB of device memory are needed (" +
+                     std::to_string(parts.data) + " MiB data and model, " + std::to_string(parts.solver) +
+                     " MiB solver, " + std::to_string(parts.scoring) + " MiB scores); " +
+                     (is_limited ? "the memory limit is " + std::to_string(limit >> 20)
+                                 : std::to_string(free >> 20) + " MiB are free of " +
+                                       std::to_string(device.info().memory_total >> 20)) +
+                     " MiB";
   if (plan.without_factor < plan.total())
     line += "; --solver cg needs " + std::to_string(mebibytes(plan.without_factor)) + " MiB";
   throw OutOfMemory(line);

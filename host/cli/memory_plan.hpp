@@ -13,6 +13,11 @@ struct MemoryPlan {
   std::size_t without_factor = 0;  ///< the sum, were the solver cg
 
   std::size_t total() const { return data + solver + scoring; }
+  /// The parts in whole MiB that add up to mebibytes(total()): each may be less than 1 too small or too large.
+  struct Mebibytes {
+    std::size_t data, solver, scoring;
+  };
+  Mebibytes in_mebibytes() const;
 };
 
 /// Of solving, in working precision T, with --solver.

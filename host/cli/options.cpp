@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <charconv>
 #include <clout/engine/lissa.hpp>
 #include <clout/host/cli/options.hpp>
@@ -49,10 +50,21 @@ CLI::Validator whole(std::uint64_t least, std::uint64_t most) {
       "");
 }
 
+CLI::Validator one_of(const std::vector<std::string>& words) {
+  std::string list;
+  for (const std::string& word : words) list += (list.empty() ? "" : ", ") + word;
+  return CLI::Validator(
+      [words, list](const std::string& text) {
+        const bool is_known = std::find(words.begin(), words.end(), text) != words.end();
+        return is_known ? std::string() : text + "; expected " + (words.size() > 1 ? "one of " : "") + list;
+      },
+      "{" + list + "}");
+}
+
 void add_common(CLI::App& app, Options& o) {
   app.add_option("--device", o.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
   app.add_option("--precision", o.precision, "double or single")
-      ->check(CLI::IsMember({"double", "single"}))
+      ->check(one_of({"double", "single"}))
       ->capture_default_str();
   app.add_option("--threads", o.threads, "CPU threads (0: all cores)")->check(whole(0, kMostThreads));
   app.add_option("--memory-limit", o.memory_limit, "most device memory to use, such as 8G");
@@ -69,7 +81,7 @@ void add_common(CLI::App& app, Options& o) {
 
 void add_model(CLI::App& app, Options& o) {
   app.add_option("--model", o.model, "logistic or convnet")
-      ->check(CLI::IsMember({"logistic", "convnet"}))
+      ->check(one_of({"logistic", "convnet"}))
       ->capture_default_str();
   app.add_option("--classes", o.classes, "number of classes K (convnet: its linear layer's out)")
       ->check(whole(2, kMostClasses));
@@ -87,7 +99,7 @@ void add_data(CLI::App& app, Options& o, bool with_params) {
   app.add_option("--storage", o.storage,
                  "logistic: how x is stored, dense or sparse (without its zeros); auto: sparse on the CPU where at least "
                  "60 % of x is zero")
-      ->check(CLI::IsMember({"auto", "dense", "sparse"}))
+      ->check(one_of({"auto", "dense", "sparse"}))
       ->capture_default_str();
   if (with_params) app.add_option("--params", o.params, "parameters: .npy [p], PyTorch's order")->required();
 }
@@ -97,8 +109,8 @@ void add_vectors(CLI::App& app, Options& o) {
 }
 
 void add_solver(CLI::App& app, Options& o) {
-  app.add_option("--solver", o.solver, "cg, block-cg, direct or lissa")
-      ->check(CLI::IsMember({"cg", "block-cg", "direct", "lissa"}))
+  app.add_option("--solver", o.solver, "cg, block-cg, direct, lissa, or auto: what takes the least work of the first three")
+      ->check(one_of({"auto", "cg", "block-cg", "direct", "lissa"}))
       ->capture_default_str();
   app.add_option("--damping", o.damping, "added to the Hessian's diagonal; the same in every solver")
       ->check(not_negative())
@@ -129,7 +141,7 @@ void add_lissa(CLI::App& app, Options& o) {
 
 void add_curvature(CLI::App& app, Options& o) {
   app.add_option("--curvature", o.curvature, "hessian, or ggn (Gauss-Newton); equal for --model logistic")
-      ->check(CLI::IsMember({"hessian", "ggn"}))
+      ->check(one_of({"hessian", "ggn"}))
       ->capture_default_str();
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -50,7 +51,10 @@ struct Options {
   bool all = false, resume = false, quick = false;
   std::string figure, panel, checkpoint;
 
+  std::set<std::string> given;  // names of the options on the command line: "--batch"
+
   bool is_single() const { return precision == "single"; }
+  bool is_given(const std::string& name) const { return given.contains(name); }
 };
 
 inline constexpr std::uint64_t kMostClasses = 1'000'000;
@@ -60,6 +64,9 @@ CLI::Validator positive();
 CLI::Validator not_negative();
 /// Decimal integers from `least` to `most`: CLI11 wraps or cuts off what does not fit.
 CLI::Validator whole(std::uint64_t least, std::uint64_t most = std::numeric_limits<Index>::max());
+
+/// One of a few words.
+CLI::Validator one_of(const std::vector<std::string>& words);
 
 void add_common(CLI::App& app, Options& options);
 void add_model(CLI::App& app, Options& options);

@@ -129,9 +129,53 @@ OutputFolder::Missing::~Missing() {
 }
 
 OutputFolder::OutputFolder(const Options& options, std::initializer_list<const char*> results)
-    : path_(options.out), missing_(path_) {
+    : path_(options.out), results_(results.begin(), results.end()), missing_(path_) {
   io::make_output_directory(path_);
-  for (const char* name : results) expect_no_input(options, path_ / name);
+  for (const std::string& name : results_) expect_no_input(options, path_ / name);
+}
+
+void OutputFolder::supersede_earlier(io::ResultFiles& results) const {
+  for (const std::string& name : results_) results.supersede(path_ / name);
+}
+
+namespace {
+
+/// Contents of the input files of a manifest, in their order.
+nlohmann::ordered_json input_contents(const nlohmann::ordered_json& manifest) {
+  nlohmann::ordered_json contents = nlohmann::ordered_json::array();
+  for (const auto& input : manifest.value("inputs", nlohmann::ordered_json::array()))
+    contents.push_back(input.is_object() ? input.value("sha256", nlohmann::ordered_json()) : nlohmann::ordered_json());
+  return contents;
+}
+
+/// The manifest of `folder` where all results that it names are there, else null.
+nlohmann::ordered_json whole_manifest(const OutputFolder& folder) {
+  const fs::path path = folder / "manifest.json";
+  std::error_code unknown;
+  if (!fs::is_regular_file(path, unknown)) return nullptr;
+  auto manifest = nlohmann::ordered_json::parse(io::read_text(path, "a manifest"), nullptr, false);
+  if (!manifest.is_object() || !manifest.value("results", nlohmann::ordered_json()).is_array()) return nullptr;
+  for (const auto& name : manifest["results"])
+    if (!name.is_string() || !fs::is_regular_file(folder / name.get<std::string>(), unknown)) return nullptr;
+  return manifest;
+}
+
+}  // namespace
+
+bool is_finished(const Options& options, const OutputFolder& folder, const char* journal, const std::string& request,
+                 io::Manifest& manifest) {
+  auto facts = nlohmann::ordered_json::parse(request);
+  facts.erase("inputs");  // the manifest has them
+  facts["allow_uncertified"] = options.allow_uncertified;
+  manifest.set("request", facts);
+  std::error_code unknown;
+  if (!options.resume || fs::exists(folder / journal, unknown)) return false;
+  const auto earlier = whole_manifest(folder);
+  if (earlier.is_null() || earlier.value("request", nlohmann::ordered_json()) != facts ||
+      input_contents(earlier) != input_contents(manifest.to_json()))
+    return false;
+  print_facts(options, {{"already_finished", true}, {"written", folder.path().string()}});
+  return true;
 }
 
 bool holds_unfinished_work(const Options& options) {
@@ -144,6 +188,7 @@ bool holds_unfinished_work(const Options& options) {
 void check_writable(const Options& options, std::initializer_list<const char*> beside) {
   std::vector<fs::path> paths{options.out, io::manifest_beside(options.out)};
   for (const char* suffix : beside) paths.emplace_back(options.out + suffix);
+  expect_no_input(options, options.out + kReport);  // write_array deletes an earlier one
   for (const fs::path& path : paths) {
     expect_no_input(options, path);
     const io::AtomicFile probe(path);
@@ -172,6 +217,7 @@ void write_array(const Options& options, io::Manifest& manifest, const std::vect
                  const std::vector<T>& values, const std::string& report) {
   io::ResultFiles results;
   write_values<T>(results, options.out, shape, values);
+  results.supersede(options.out + kReport);
   if (!report.empty()) results.add(options.out + kReport, report);
   manifest.write(results, io::manifest_beside(options.out));
   results.commit();

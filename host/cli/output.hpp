@@ -30,12 +30,14 @@ void settle(const Options& options, const SolveReport& report);
 /// parents that were made for it, where nothing came to be in it.
 class OutputFolder {
  public:
-  /// Throws InvalidInput where it cannot be made or written to, and where one of `results`, names of files that will be
-  /// written, is an input of this run.
-  explicit OutputFolder(const Options& options, std::initializer_list<const char*> results = {"manifest.json"});
+  /// `results`: names of all files that this verb writes, one run some, another others. Throws InvalidInput where the
+  /// folder cannot be made or written to, and where one of them is an input of this run.
+  explicit OutputFolder(const Options& options, std::initializer_list<const char*> results);
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+  /// What an earlier run of this verb wrote here and `results` do not hold goes away when they take their place.
+  void supersede_earlier(io::ResultFiles& results) const;
 
  private:
   /// Folders that are not there yet, the innermost first; takes away those that stay empty.
@@ -48,8 +50,14 @@ class OutputFolder {
   };
 
   std::filesystem::path path_;
+  std::vector<std::string> results_;
   Missing missing_;
 };
+
+/// --resume, and `folder` holds the whole results of this same request, and no `journal` of unfinished work: then says
+/// so, and nothing is left to do. `request` is the journal's fingerprint; the manifest keeps it for the next time.
+bool is_finished(const Options& options, const OutputFolder& folder, const char* journal, const std::string& request,
+                 io::Manifest& manifest);
 
 /// A journal in which no block stands is no work to go on with: it goes away with whatever ended the run.
 struct EmptyJournal {
@@ -76,7 +84,8 @@ template <class T, class Value>
 void write_values(io::ResultFiles& results, const std::filesystem::path& path, const std::vector<Index>& shape,
                   const std::vector<Value>& values);
 
-/// Writes an array file, its manifest and, where there is one, its report; not finite: as write_values.
+/// Writes an array file, its manifest and, where there is one, its report (else an earlier one's goes away); not
+/// finite: as write_values.
 template <class T>
 void write_array(const Options& options, io::Manifest& manifest, const std::vector<Index>& shape,
                  const std::vector<T>& values, const std::string& report = "");

@@ -14,6 +14,8 @@ namespace {
 constexpr double kStationary = 1e-6;
 // Rounding of probabilities that no residual shows, in the Hessian that all of them are of, is worth a word from here on.
 constexpr double kRoundedLogits = 1e-10;
+// Beyond, squares leave float64, and with them objectives and norms.
+constexpr double kLargestNorm = 1e150;
 
 std::string elements(Index count, const char* what) { return std::to_string(count) + " " + what; }
 
@@ -194,7 +196,7 @@ double Problem::largest_input() {
 void Problem::warn_of_rounded_logits() {
   const double size = scaled_norm(theta_) * largest_input();
   const double rounding = std::numeric_limits<double>::epsilon() * size;
-  if (rounding > kRoundedLogits)
+  if (rounding > kRoundedLogits && std::isfinite(rounding))
     warn(options_.params + ": logits are sums of terms of up to " + number_text(size, 2) + ", so probabilities, and the Hessian that residuals are of, are known to some " + number_text(rounding, 2) +
          " only: where such terms cancel, centre and scale x");
 }
@@ -236,9 +238,15 @@ Objective<float>& Problem::objective<float>() {
 
 double start_gradient_norm(Problem& problem) {
   const double norm = gradient_norm(problem.objective<double>());
-  if (problem.model().is_logistic() && !(norm <= kStationary * std::min(1.0, problem.largest_input())))
-    warn(problem.options().params + ": gradient norm " + number_text(norm, 3) +
-         " is not that of a minimum; predictions leave that out (clout train fits)");
+  const std::string what = problem.options().params + ": gradient norm " + number_text(norm, 3);
+  if (!(norm <= kLargestNorm))
+    throw NotCertified(what + "; expected one whose square is a number: the parameters, the data, the weights or --l2 " +
+                       "are too large (nothing was written)");
+  const bool is_logistic = problem.model().is_logistic();
+  if (norm > kStationary * (is_logistic ? std::min(1.0, problem.largest_input()) : 1.0))
+    warn(what + " is not that of a minimum; predictions leave that out (" +
+         (is_logistic ? "clout train fits" : "retrain --retraining proximal has what they predict there") +
+         ")");
   return norm;
 }
 

@@ -104,7 +104,8 @@ class Problem {
   std::unique_ptr<Objective<float>> single_;
 };
 
-/// ‖∇R(θ)‖ in double. Warns where that of a linear model is not a minimum's: influence leaves the rest out.
+/// ‖∇R(θ)‖ in double. Warns where that is not a minimum's: influence leaves the rest out. Throws NotCertified where its
+/// square would leave float64.
 double start_gradient_norm(Problem& problem);
 
 /// Throws InvalidInput unless a batch of Adam's fits into `examples`.

@@ -84,6 +84,7 @@ std::string name_of(const Groups& groups, std::size_t group, bool by_group, cons
 
 bool write_pairs(io::ResultFiles& results, const OutputFolder& folder, const std::vector<Index>& shape,
                  const std::vector<double>& predicted, const std::vector<double>& actual) {
+  folder.supersede_earlier(results);
   if (shape[0] * shape[1] <= kMostCsvPairs) return false;
   write_values<double>(results, folder / "actual.npy", shape, actual);
   write_values<double>(results, folder / "predicted.npy", shape, predicted);

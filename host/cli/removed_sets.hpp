@@ -45,8 +45,10 @@ std::string name_of(const Groups& groups, std::size_t group, bool by_group, cons
 /// What retrain may write into its folder.
 inline constexpr std::initializer_list<const char*> kRetrainResults = {"loo.csv", "actual.npy", "predicted.npy",
                                                                        "summary.json", "manifest.json"};
+inline constexpr const char* kRetrainJournal = "retrain.journal";
 
-/// Above a million pairs actual.npy and predicted.npy, [sets][tests], stand for loo.csv: writes them and says so.
+/// Above a million pairs actual.npy and predicted.npy, [sets][tests], stand for loo.csv: writes them and says so. What an
+/// earlier run left in `folder` goes away with `results`.
 bool write_pairs(io::ResultFiles& results, const OutputFolder& folder, const std::vector<Index>& shape, const std::vector<double>& predicted,
                  const std::vector<double>& actual);
 

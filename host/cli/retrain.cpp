@@ -74,14 +74,15 @@ void run_retrain(const Invocation& call) {
   for (const std::string& path : {o.indices, o.groups})
     if (!path.empty()) problem.manifest().add_input(path);
 
+  const ChangeErrors errors = change_errors(problem, tests.input_norms);
+  const LeaveOneOutOptions options{.tolerance = o.tolerance, .chord = o.l2 > 0, .gains = !errors.are_bounds()};
+  const std::string request =
+      fingerprint(o, problem.manifest(), problem.device().info(), problem.data().is_sparse(), options.block);
+  if (is_finished(o, folder, kRetrainJournal, request, problem.manifest())) return;
   Objective<double>& exact = problem.objective<double>();
   const double start_norm = start_gradient_norm(problem);
   require_minima(exact, groups);
-  const ChangeErrors errors = change_errors(problem, tests.input_norms);
-  const LeaveOneOutOptions options{.tolerance = o.tolerance, .chord = o.l2 > 0, .gains = !errors.are_bounds()};
-  io::Journal journal = io::Journal::open(
-      folder / "retrain.journal",
-      fingerprint(o, problem.manifest(), problem.device().info(), problem.data().is_sparse(), options.block), o.resume);
+  io::Journal journal = io::Journal::open(folder / kRetrainJournal, request, o.resume);
   const EmptyJournal nothing_yet{journal};
   const std::string advice = std::string("raise --tolerance") + (o.is_single() ? ", or use --precision double" : "");
   retrain_exactly<T>({.exact = exact,

@@ -3,6 +3,7 @@
 #include <clout/host/cli/removed_sets.hpp>
 #include <clout/host/cli/retrain_network.hpp>
 #include <clout/host/cli/solvers.hpp>
+#include <clout/host/cli/trained_network.hpp>
 #include <clout/host/fine_tuning.hpp>
 #include <clout/host/io/atomic_file.hpp>
 #include <cmath>
@@ -40,13 +41,9 @@ AdamState<T> checkpoint(Problem& problem) {
   const std::vector<double>& theta = problem.theta();
   const std::vector<T> parameters(theta.begin(), theta.end()), zeros(theta.size());
   if (o.moments.empty()) return {0, parameters, zeros, zeros};
-  std::vector<Index> shape;
-  const std::vector<double> moments = read_numbers(o.moments, "moments", shape);
+  const std::vector<double> moments = read_moments(o.moments, problem.parameters());
   problem.manifest().add_input(o.moments);
   const Index p = problem.parameters();
-  if (shape != std::vector<Index>{2, p})
-    throw InvalidInput(o.moments + ": shape " + io::shape_text(shape) + "; expected [2][" + std::to_string(p) +
-                       "]: first and second moments");
   return {o.start_step, parameters, {moments.begin(), moments.begin() + p}, {moments.begin() + p, moments.end()}};
 }
 
@@ -80,9 +77,11 @@ double noise_floor(const std::vector<std::vector<double>>& controls) {
 
 template <class T>
 void retrain_network(const Invocation& call) {
-  const Options& o = call.options;
+  const std::filesystem::path train_json = training_of_params(call.options);
+  const Options o = train_json.empty() ? call.options : with_training(call.options, train_json);
   const OutputFolder folder(o, kRetrainResults);
   Problem problem(o, call.command_line);
+  if (!train_json.empty()) problem.manifest().add_input(train_json);
   Problem::Tests tests = problem.load_tests();
   const Index n = problem.data().examples(), m = static_cast<Index>(tests.rows.size());
   const Groups groups = requested_groups(o, problem.data());
@@ -93,9 +92,9 @@ void retrain_network(const Invocation& call) {
       .adam = {.learning_rate = o.learning_rate, .drops = o.drops, .batch = o.batch, .seed = o.seed},
       .steps = o.steps,
       .controls = o.controls};
-  io::Journal journal =
-      io::Journal::open(folder / "retrain.journal",
-                        fingerprint(options, start.step, o, problem.manifest(), problem.device().info()), o.resume);
+  const std::string request = fingerprint(options, start.step, o, problem.manifest(), problem.device().info());
+  if (is_finished(o, folder, kRetrainJournal, request, problem.manifest())) return;
+  io::Journal journal = io::Journal::open(folder / kRetrainJournal, request, o.resume);
   const EmptyJournal nothing_yet{journal};
 
   const std::unique_ptr<Solver> solver = make_solver<T>(problem);

@@ -66,8 +66,9 @@ void retrain_proximal(const Invocation& call) {
   const Groups groups = requested_groups(o, problem.data());
   for (const std::string& path : {o.indices, o.groups})
     if (!path.empty()) problem.manifest().add_input(path);
-  io::Journal journal = io::Journal::open(folder / "retrain.journal",
-                                          fingerprint(o, problem.manifest(), problem.device().info()), o.resume);
+  const std::string request = fingerprint(o, problem.manifest(), problem.device().info());
+  if (is_finished(o, folder, kRetrainJournal, request, problem.manifest())) return;
+  io::Journal journal = io::Journal::open(folder / kRetrainJournal, request, o.resume);
   const EmptyJournal nothing_yet{journal};
   Proximal proximal(problem.objective<double>(), problem.theta(), o.damping,
                     divergence ? ProximalKind::divergence : ProximalKind::objective);

@@ -30,6 +30,7 @@ Facts explicit_facts(const Spectrum& spectrum) {
           {"largest", spectrum.largest()},
           {"trace", spectrum.trace()},
           {"negative", spectrum.negative()},
+          {"zero_within_rounding", spectrum.zero()},
           {"positive", spectrum.positive()},
           {"rounding", spectrum.rounding},
           {"positive_definite", spectrum.is_positive_definite()}};
@@ -127,7 +128,7 @@ void add_spectrum(CLI::App& app, Options& o, Run& chosen) {
          "--method", o.method,
          "explicit (all eigenvalues of the assembled Hessian), lanczos (both ends, by products), or auto: explicit "
          "where it fits")
-      ->check(CLI::IsMember({"auto", "explicit", "lanczos"}))
+      ->check(one_of({"auto", "explicit", "lanczos"}))
       ->capture_default_str();
   sub.add_option("--lanczos-steps", o.lanczos_steps, "most steps of Lanczos, each a product and a vector in memory")
       ->check(whole(2))

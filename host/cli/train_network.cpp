@@ -12,6 +12,7 @@
 #include <clout/host/network_score.hpp>
 #include <clout/kernels/kernel_table.hpp>
 #include <clout/models/conv_net.hpp>
+#include <cmath>
 
 namespace clout::cli {
 namespace {
@@ -60,6 +61,13 @@ void checkpoint(io::Journal& journal, const AdamState<T>& state) {
   journal.append(static_cast<std::uint64_t>(state.step), values);
 }
 
+template <class T>
+double objective_at(ConvNet<double>& exact, const std::vector<T>& parameters) {
+  const std::vector<double> widened(parameters.begin(), parameters.end());
+  const Buffer<double> theta(exact.device(), std::span<const double>(widened));
+  return objective_value<double>(exact, theta.view(1, exact.parameters()));
+}
+
 /// A finished run's journal stays, for more steps.
 void expect_no_finished_run(const OutputFolder& folder) {
   if (!std::filesystem::exists(folder / "train.journal") || !std::filesystem::exists(folder / "train.json")) return;
@@ -69,12 +77,27 @@ void expect_no_finished_run(const OutputFolder& folder) {
                      " steps; expected none: --resume goes on (with more --steps), or choose another --out");
 }
 
+/// Whether steps have run away: to an objective, in double, beyond ten times what it was at the start, or is at knowing
+/// nothing. Then throws NotCertified or, with --allow-uncertified, warns.
+template <class T>
+bool has_diverged(const Options& o, ConvNet<double>& exact, const AdamState<T>& state, double start) {
+  constexpr double kRunaway = 10;
+  const double objective = objective_at(exact, state.parameters);
+  if (objective <= kRunaway * std::max(start, std::log(static_cast<double>(exact.classes())))) return false;
+  const std::string line = "train: diverged: the objective is " + number_text(objective, 3) + " after " +
+                           std::to_string(state.step) + " steps, " + number_text(start, 3) +
+                           " at the start: lower --learning-rate";
+  if (!o.allow_uncertified) throw NotCertified(line + " (no results were written; --allow-uncertified would)");
+  warn("not certified: " + line);
+  return true;
+}
+
 }  // namespace
 
 template <class T>
 void train_network(const Invocation& call) {
   const Options& o = call.options;
-  const OutputFolder folder(o, {"params.npy", "moments.npy", "train.json", "manifest.json"});
+  const OutputFolder folder(o, kTrainResults);
   Problem problem(o, call.command_line);
   check_batch(o, problem.data().examples());
   ConvNet<T> net(problem.data().as<T>(), problem.model().network(), o.l2);
@@ -85,7 +108,11 @@ void train_network(const Invocation& call) {
   const EmptyJournal nothing_yet{journal};
 
   const auto began = std::chrono::steady_clock::now();
-  const AdamState<T> from = restore(journal, start<T>(problem), o.steps);
+  const AdamState<T> first = start<T>(problem);
+  ConvNet<double> exact(problem.data(), problem.model().network(), o.l2);
+  const double first_objective = objective_at(exact, first.parameters);
+  const AdamState<T> from = restore(journal, first, o.steps);
+  bool diverged = has_diverged(o, exact, from, first_objective);
   Adam<T> adam(net, options, from);
   for (Index step = from.step; step < o.steps;) {
     const Index next = std::min(o.steps, (step / o.checkpoint_every + 1) * o.checkpoint_every);
@@ -93,20 +120,20 @@ void train_network(const Invocation& call) {
       if (problem.progress()) problem.progress()(what, static_cast<double>(step) + done, static_cast<double>(o.steps));
     });
     step = next;
-    checkpoint(journal, adam.state());
+    const AdamState<T> state = adam.state();
+    if (!diverged) diverged = has_diverged(o, exact, state, first_objective);
+    checkpoint(journal, state);
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
 
   const AdamState<T> state = adam.state();
   const std::vector<double> theta(state.parameters.begin(), state.parameters.end());
-  ConvNet<double> exact(problem.data(), problem.model().network(), o.l2);
   move_to<double>(exact, exact, theta);
   const Index p = exact.parameters();
-  const Buffer<double> on_device(problem.device(), std::span<const double>(theta));
   Facts facts{{"steps", state.step},
               {"steps_taken_here", state.step - from.step},
               {"gradient_norm", gradient_norm(exact)},
-              {"objective", objective_value<double>(exact, on_device.view(1, p))},
+              {"objective", objective_at(exact, theta)},
               {"accuracy", network_score(exact, theta).accuracy},
               {"parameters", p},
               {"batch", o.batch},

@@ -1,9 +1,12 @@
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
 #include <clout/host/io/atomic_file.hpp>
 #include <clout/host/io/resumable_file.hpp>
 #include <clout/kernels/error.hpp>
@@ -19,12 +22,43 @@ constexpr std::size_t kGatherBytes = std::size_t{1} << 16;
 constexpr mode_t kOwnerGroupOthers = 0666;  // cut by the umask, as for any file a program makes
 constexpr int kTries = 100;
 
-/// A name in the same folder (a rename between file systems would copy), hidden, and short whatever the target's name.
+constexpr std::string_view kTemporary = ".tmp";
+
+/// What the names of a file's temporary ones begin with: hidden, and short whatever the target's name.
+std::string temporary_stem(const fs::path& target) { return "." + target.filename().string().substr(0, 100) + "."; }
+
+/// A name in the same folder: a rename between file systems would copy.
 fs::path temporary_name(const fs::path& target) {
   static std::atomic<unsigned> counter{0};
-  const std::string stem = target.filename().string().substr(0, 100);
-  return target.parent_path() /
-         fmt::format(".{}.{}-{}-{:08x}.tmp", stem, ::getpid(), counter.fetch_add(1), std::random_device{}());
+  return target.parent_path() / fmt::format("{}{}-{}-{:08x}{}", temporary_stem(target), ::getpid(),
+                                            counter.fetch_add(1), std::random_device{}(), kTemporary);
+}
+
+/// Whether temporary_name() made `name` for a file with this stem, in a process that is no longer there.
+bool is_left_over(std::string_view name, std::string_view stem) {
+  if (!name.starts_with(stem) || !name.ends_with(kTemporary)) return false;
+  name.remove_prefix(stem.size());
+  int process = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), process);
+  const auto rest = static_cast<std::size_t>(end - name.data());
+  return error == std::errc() && process > 0 && name[rest] == '-' && ::kill(process, 0) != 0 && errno == ESRCH;
+}
+
+/// Deletes the temporary files of `target` that killed runs left.
+void remove_left_over(const fs::path& target) {
+  const std::string stem = temporary_stem(target);
+  std::error_code unreadable;
+  const fs::path folder = target.has_parent_path() ? target.parent_path() : fs::path(".");
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, unreadable))
+    if (is_left_over(entry.path().filename().string(), stem)) ::unlink(entry.path().c_str());
+}
+
+/// Deletes a file, or a link to one; what is no file is not a run's.
+void remove_file(const fs::path& path) {
+  if (::unlink(path.c_str()) == 0 || errno == ENOENT || errno == EISDIR) return;
+  fail(display(path), fmt::format("is of an earlier run and cannot be deleted ({}); expected a folder that can be "
+                                  "written to",
+                                  reason(errno)));
 }
 
 /// Where the bytes shall lie: the end of the links, so that a link in a results folder stays one.
@@ -32,7 +66,10 @@ fs::path follow_links(const fs::path& path) {
   std::error_code ignored;
   if (!fs::is_symlink(path, ignored)) return path;
   const fs::path target = fs::canonical(path, ignored);
-  return target.empty() ? path : target;
+  if (target.empty())
+    fail(display(path), fmt::format("is a link to {}, which is not there; expected a file, or a name that is free",
+                                    display(fs::read_symlink(path, ignored))));
+  return target;
 }
 
 }  // namespace
@@ -51,6 +88,7 @@ AtomicFile::AtomicFile(const fs::path& path) : label_(display(path)), target_(fo
   if (fs::exists(status) && !fs::is_regular_file(status)) {
     fail(label_, "is there and is not a regular file; expected the name of a file to write");
   }
+  remove_left_over(target_);
   for (int tries = 0; !descriptor_.is_open(); ++tries) {
     temporary_ = temporary_name(target_);
     descriptor_ = Descriptor(::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kOwnerGroupOthers));
@@ -113,11 +151,25 @@ void AtomicFile::discard() noexcept {
   temporary_.clear();
 }
 
-AtomicFile& ResultFiles::add(const fs::path& path) { return *files_.emplace_back(std::make_unique<AtomicFile>(path)); }
+AtomicFile& ResultFiles::add(const fs::path& path) {
+  paths_.push_back(path);
+  return *files_.emplace_back(std::make_unique<AtomicFile>(path));
+}
+
+void ResultFiles::add(ResumableFile& file) {
+  paths_.push_back(file.path());
+  large_.push_back(&file);
+}
 
 void ResultFiles::commit() {
   for (const auto& file : files_) file->finish();
   for (ResumableFile* file : large_) file->sync();
+  for (const fs::path& path : earlier_) {
+    if (std::find(paths_.begin(), paths_.end(), path) != paths_.end()) continue;
+    remove_left_over(path);
+    remove_file(ResumableFile::unfinished(path));
+    remove_file(path);
+  }
   for (const auto& file : files_) file->publish();
   for (ResumableFile* file : large_) file->publish();
 }
@@ -136,8 +188,13 @@ void make_output_directory(const fs::path& path) {
   if (fs::exists(path, error) && !fs::is_directory(path, error)) {
     fail(label, fmt::format("is a file; expected {}", kExpected));
   }
+  if (!fs::exists(path, error) && fs::is_symlink(path, error)) {
+    fail(label, fmt::format("is a link to {}, which is not there; expected {}", display(fs::read_symlink(path, error)),
+                            kExpected));
+  }
   fs::create_directories(path, error);
   if (error) fail(label, fmt::format("cannot be created ({}); expected {}", error.message(), kExpected));
+  remove_left_over(path / "probe");
   const fs::path probe = temporary_name(path / "probe");
   // One byte: a full disk often still takes an empty file.
   Descriptor descriptor(::open(probe.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kOwnerGroupOthers));

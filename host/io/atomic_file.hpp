@@ -16,9 +16,9 @@ namespace clout::io {
 /// A process that wants to survive a file-size limit (RLIMIT_FSIZE) must ignore SIGXFSZ.
 class AtomicFile {
  public:
-  /// Opens a temporary file in the folder of `path` (of its target, where it is a symbolic link). Throws InvalidInput
-  /// where that folder does not exist or cannot be written to, where `path` is there but is no regular file, and where
-  /// no file can have that name.
+  /// Opens a temporary file in the folder of `path` (of its target, where it is a symbolic link); those that killed
+  /// runs left of the same file go. Throws InvalidInput where that folder does not exist or cannot be written to, where
+  /// `path` is there but is no regular file, or a link to nothing, and where no file can have that name.
   explicit AtomicFile(const std::filesystem::path& path);
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
@@ -56,12 +56,19 @@ class ResultFiles {
   AtomicFile& add(const std::filesystem::path& path);
   void add(const std::filesystem::path& path, std::string_view text) { add(path).write(text); }
   /// A file that is written to elsewhere; it takes its place after all others.
-  void add(ResumableFile& file) { large_.push_back(&file); }
+  void add(ResumableFile& file);
+  /// An earlier run's result at `path` must not stand beside these: unless it is one of them it is deleted, with what
+  /// was left unfinished of it, once all are written and before the first takes its place.
+  void supersede(const std::filesystem::path& path) { earlier_.push_back(path); }
+
+  /// Of all that was added.
+  const std::vector<std::filesystem::path>& paths() const { return paths_; }
 
   /// In the order of add(). To be called once, last.
   void commit();
 
  private:
+  std::vector<std::filesystem::path> paths_, earlier_;
   std::vector<std::unique_ptr<AtomicFile>> files_;
   std::vector<ResumableFile*> large_;
 };

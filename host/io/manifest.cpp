@@ -61,6 +61,11 @@ std::string Manifest::finished_text() {
 
 void Manifest::write(const std::filesystem::path& path) { write_file(path, finished_text()); }
 
-void Manifest::write(ResultFiles& files, const std::filesystem::path& path) { files.add(path, finished_text()); }
+void Manifest::write(ResultFiles& files, const std::filesystem::path& path) {
+  Json results = Json::array();
+  for (const std::filesystem::path& result : files.paths()) results.push_back(result.filename().string());
+  set("results", results);
+  files.add(path, finished_text());
+}
 
 }  // namespace clout::io

@@ -51,7 +51,7 @@ class Manifest {
 
   /// finish(), and writes the JSON, indented by 2 (see AtomicFile).
   void write(const std::filesystem::path& path);
-  /// The same as one of `files`.
+  /// The same as one of `files`; "results" are the names of those that were added before.
   void write(ResultFiles& files, const std::filesystem::path& path);
 
  private:

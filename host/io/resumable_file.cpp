@@ -8,17 +8,15 @@
 #include <clout/kernels/error.hpp>
 
 namespace clout::io {
-namespace {
 
 namespace fs = std::filesystem;
 
-}  // namespace
+fs::path ResumableFile::unfinished(const fs::path& path) {
+  return path.parent_path() / ("." + path.filename().string() + ".part");
+}
 
 ResumableFile::ResumableFile(const fs::path& path, std::uint64_t bytes, bool resume)
-    : label_(display(path)),
-      target_(path),
-      temporary_(path.parent_path() / ("." + path.filename().string() + ".part")),
-      size_(bytes) {
+    : label_(display(path)), target_(path), temporary_(unfinished(path)), size_(bytes) {
   std::error_code unknown;
   const fs::file_status status = fs::status(target_, unknown);
   if (fs::exists(status) && !fs::is_regular_file(status))

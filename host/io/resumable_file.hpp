@@ -26,6 +26,10 @@ class ResumableFile {
   /// Deletes what is not published.
   void discard() noexcept;
 
+  const std::filesystem::path& path() const { return target_; }
+  /// Where what is not published lies.
+  static std::filesystem::path unfinished(const std::filesystem::path& path);
+
  private:
   void take_room(std::uint64_t bytes);
 

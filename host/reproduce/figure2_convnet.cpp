@@ -38,7 +38,7 @@ class Experiment {
  public:
   explicit Experiment(const cli::Invocation& call)
       : options_(call.options),
-        folder_(call.options),
+        folder_(call.options, kFigure2Results),
         device_(cli::open_device(call.options)),
         manifest_(cli::make_manifest(call.options, call.command_line, *device_)),
         bar_(options_.quiet && !options_.progress ? std::optional(false) : options_.progress),
@@ -307,6 +307,7 @@ void Experiment<T>::write() {
   facts["device"] = device_->info().name;
   facts["precision"] = options_.precision;
   results.add(folder_ / "summary.json", facts.dump(2) + "\n");
+  folder_.supersede_earlier(results);
   results.commit();  // the figure is drawn from the files
   draw_figure2("figure2_convnet", folder_.path());
   manifest_.write(folder_ / "manifest.json");

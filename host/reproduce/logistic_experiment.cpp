@@ -20,7 +20,7 @@ LogisticExperiment<T>::LogisticExperiment(const cli::Invocation& call, const cha
     : call_(call),
       options_(call.options),
       panel_(panel),
-      folder_(call.options),
+      folder_(call.options, kFigure2Results),
       device_(cli::open_device(call.options)),
       manifest_(cli::make_manifest(call.options, call.command_line, *device_)),
       bar_(options_.quiet && !options_.progress ? std::optional(false) : options_.progress),
@@ -136,6 +136,7 @@ void LogisticExperiment<T>::finish(io::ResultFiles& results, nlohmann::ordered_j
   facts["device"] = device_->info().name;
   facts["precision"] = options_.precision;
   results.add(folder_ / "summary.json", facts.dump(2) + "\n");
+  folder_.supersede_earlier(results);
   results.commit();  // the figure is drawn from the files
   draw_figure2(figure, folder_.path());
   manifest_.write(folder_ / "manifest.json");

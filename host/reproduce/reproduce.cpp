@@ -28,12 +28,12 @@ void add_reproduce(CLI::App& app, Options& o, Run& chosen) {
   sub.get_option("--precision")
       ->description("of the products inside (default single); every result is certified in double");
   sub.preparse_callback([&o](std::size_t) { o.precision = "single"; });
-  sub.add_option("figure", o.figure, "figure2")->required()->check(CLI::IsMember({"figure2"}));
+  sub.add_option("figure", o.figure, "figure2")->required()->check(one_of({"figure2"}));
   sub.add_option("--panel", o.panel,
                  "linear, lissa (the same models, predicted by LiSSA as published and tuned by itself), or convnet (hours "
                  "without a GPU; resumable)")
       ->required()
-      ->check(CLI::IsMember({"linear", "lissa", "convnet"}));
+      ->check(one_of({"linear", "lissa", "convnet"}));
   sub.add_option("--data", o.data, "folder with MNIST's four files");
   sub.add_option("--checkpoint", o.checkpoint,
                  "of --panel convnet: folder that `clout train` wrote (default: the one that comes with the program)");

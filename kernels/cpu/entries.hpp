@@ -28,6 +28,12 @@ template <class T>
 void linear_sweep(Device&, const LinearSweep<T>&);
 template <class T>
 std::size_t linear_sweep_scratch(const Device&, const LinearSweep<T>&);
+template <class T>
+void margin_pass(Device&, const MarginPass<T>&);
+template <class T>
+void margin_difference(Device&, const MarginDifference<T>&);
+template <class T>
+void scale_rows(Device&, const ScaleRows<T>&);
 void sample_rows(Device&, const SampleRows&);
 template <class T>
 void gather_examples(Device&, const GatherExamples<T>&);

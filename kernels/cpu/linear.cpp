@@ -82,13 +82,13 @@ void linear_input_gradient(Device& device, const LinearInputGradient<T>& op) {
     const Index first = task * kInputRows, count = std::min(kInputRows, n - first);
     T* delta = deltas.data() + thread * room;
     for (Index row = 0; row < count; ++row) {
-      const Index label = op.labels[first + row];
+      const Index label = op.labels ? op.labels[first + row] : classes;
       T others = 0;  // p_y − 1 would cancel
       for (Index c = 0; c < classes; ++c) {
         const T probability = op.probabilities(first + row, c);
         if (c != label) others += delta[row * classes + c] = probability;
       }
-      delta[row * classes + label] = -others;
+      if (label < classes) delta[row * classes + label] = -others;
     }
     for (Index j = 0; j < k; ++j)
       for (Index f = 0; f < d; f += kPanel<T>)

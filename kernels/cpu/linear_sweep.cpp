@@ -51,7 +51,7 @@ void sweep_partition(const LinearSweep<T>& op, const SweepScratch<T>& plan, Inde
   for (Index first = n * partition / plan.partitions; first < last; first += shape.rows) {
     const Index count = std::min(shape.rows, last - first);
     pack_rows(shape, op.features, first, count, padded_rows<T>(count), block);
-    forward(shape, block, vectors, count, z);
+    if (op.step != SweepStep::given) forward(shape, block, vectors, count, z);
     step.run(first, count);
     backward(shape, block, z, count, sum);
   }
@@ -88,7 +88,8 @@ void linear_sweep(Device& device, const LinearSweep<T>& op) {
   if (op.sparse.is_given()) return sparse_sweep(device, op);
   const SweepScratch<T> plan(op);
   ensure(op.scratch.size() >= plan.plan().bytes(device), "linear_sweep: scratch smaller than planned");
-  pack_vectors(device, plan.shape, op.vectors, op.features.scale, {plan.shape.vectors, 1}, plan.vectors(op.scratch));
+  if (op.step != SweepStep::given)
+    pack_vectors(device, plan.shape, op.vectors, op.features.scale, {plan.shape.vectors, 1}, plan.vectors(op.scratch));
   parallel_tasks(device, plan.partitions,
                  [&](Index partition, int thread) { sweep_partition(op, plan, partition, thread); });
   add_partitions(device, op, plan);

@@ -1,5 +1,6 @@
 #include <clout/kernels/cpu/entries.hpp>
 #include <clout/kernels/cpu/network_group.hpp>
+#include <clout/kernels/interruption.hpp>
 #include <vector>
 
 namespace clout::cpu {
@@ -93,7 +94,9 @@ class HessianTask {
     std::fill_n(totals, columns * rows, 0.0);
     for (Index partition = 0; partition < partitions.count; ++partition) {
       std::fill_n(lanes, columns * rows * kLanes<T>, T(0));
-      for_each_group(op_.batch, partitions, partition, [&](const LaneGroup<T>& group, Index) { add_group(group); });
+      for_each_group(op_.batch, partitions, partition, [&](const LaneGroup<T>& group, Index) {
+        if (!is_interrupted()) add_group(group);
+      });
       for (Index c = 0; c < columns; ++c) {
         sum_lanes(lanes + c * rows * kLanes<T>, rows, partition_sum);
         for (Index r = 0; r < rows; ++r) totals[c * rows + r] += static_cast<double>(partition_sum[r]);
@@ -200,6 +203,7 @@ void network_hessian(Device& device, const NetworkHessian<T>& op) {
   parallel_tasks(device, std::ssize(blocks), [&](Index task, int thread) {
     HessianTask<T>(op, plan, blocks[task], plan.scratch.thread_memory(op.scratch, thread)).run();
   });
+  throw_if_interrupted();
 }
 
 template <class T>

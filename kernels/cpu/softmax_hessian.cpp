@@ -1,6 +1,7 @@
 #include <clout/kernels/cpu/entries.hpp>
 #include <clout/kernels/cpu/micro_kernel.hpp>
 #include <clout/kernels/cpu/parallel.hpp>
+#include <clout/kernels/interruption.hpp>
 #include <cmath>
 #include <vector>
 
@@ -212,10 +213,12 @@ void softmax_hessian(Device& device, const SoftmaxHessian<T>& op) {
   const ThreadRoom<T> room(std::ssize(columns));
   const auto address = (reinterpret_cast<std::uintptr_t>(op.scratch.data()) + 63) / 64 * 64;
   parallel_tasks(device, triangle.pairs * triangle.bands, [&](Index task, int thread) {
+    if (is_interrupted()) return;
     const Pair pair = pair_of(task / triangle.bands, op.shape.classes);
     T* memory = reinterpret_cast<T*>(address) + thread * room.size();
     HessianTask<T>(op, columns, triangle, pair, task % triangle.bands, memory).run();
   });
+  throw_if_interrupted();
   fill_diagonal_blocks(device, op);
 }
 

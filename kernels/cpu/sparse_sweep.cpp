@@ -182,10 +182,11 @@ void sweep_partition(const LinearSweep<T>& op, const SparsePlan<T>& plan, Index 
   T *z = plan.z(op, thread), *sum = plan.sum(op, partition);
   BlockStep<T> step(op, z, plan.z_stride, plan.tiles(op, thread));
   std::fill_n(sum, plan.matrix_size, T(0));
+  if (op.step == SweepStep::given) std::fill_n(z, plan.z_size, T(0));  // backward() reads whole vectors of columns
   const Index last = plan.blocks * (partition + 1) / plan.partitions;
   for (Index block = plan.blocks * partition / plan.partitions; block < last; ++block) {
     const Index first = block * kSparseBlockRows, count = std::min(kSparseBlockRows, op.features.rows - first);
-    forward(op, plan, first, count, z);
+    if (op.step != SweepStep::given) forward(op, plan, first, count, z);
     step.run(first, count);
     backward(op, plan, block, count, z, sum);
   }
@@ -227,7 +228,7 @@ void sparse_sweep(Device& device, const LinearSweep<T>& op) {
   const SparsePlan<T> plan(op);
   ensure(op.scratch.size() >= plan.memory().bytes(device), "linear_sweep: scratch smaller than planned");
   if (plan.columns == 0) return;
-  pack_vectors(device, op, plan);
+  if (op.step != SweepStep::given) pack_vectors(device, op, plan);
   parallel_tasks(device, plan.partitions,
                  [&](Index partition, int thread) { sweep_partition(op, plan, partition, thread); });
   add_partitions(device, op, plan);

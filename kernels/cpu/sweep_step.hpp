@@ -1,13 +1,13 @@
 #pragma once
-// What a sweep does between its two products, whichever way X is stored: logits (or their tangents) become weighted
-// residuals.
+// What a sweep does between its two products, whichever way X is stored: logits (or their tangents), or the residuals
+// themselves, become weighted residuals.
 
 #include <clout/kernels/cpu/scratch.hpp>
 #include <clout/kernels/cpu/softmax_tile.hpp>
 
 namespace clout::cpu {
 
-/// One block's steps between the two products: R in the place of Z.
+/// One block's steps between the two products: R in the place of Z. Given residuals need no Z.
 template <class T>
 class BlockStep {
  public:
@@ -28,6 +28,7 @@ class BlockStep {
   // For rows first…first+count−1 of the data set. Lanes are vectors as far as they fill whole SIMD vectors; the
   // vectors left over are taken with rows as lanes.
   void run(Index first, Index count) {
+    if (op_.step == SweepStep::given) load_residuals(first, count);
     const Index whole = vectors_ / kLanes<T> * kLanes<T>;
     for (Index row = 0; row < count && whole > 0; ++row) {
       set_examples(first + row, 1, 0);
@@ -42,12 +43,19 @@ class BlockStep {
   }
 
  private:
+  void load_residuals(Index first, Index count) {
+    for (Index row = 0; row < count; ++row)
+      for (Index j = 0; j < vectors_; ++j)
+        for (Index c = 0; c < classes_; ++c)
+          z_[row * z_stride_ + c * vectors_ + j] = op_.residuals(first + row, j * classes_ + c);
+  }
+
   // What belongs to the examples: lane l is example `first` + l·step.
   void set_examples(Index first, Index lanes, Index step) {
     if (op_.step == SweepStep::gradient) {
       for (Index lane = 0; lane < kLanes<T>; ++lane)
         labels_[lane] = op_.labels[first + (lane < lanes ? lane * step : 0)];
-    } else {
+    } else if (op_.step != SweepStep::given) {
       gather(op_.probabilities.row(first), 1, step * op_.probabilities.stride, lanes, classes_, p_);
     }
     if (op_.example_weights)
@@ -67,6 +75,12 @@ class BlockStep {
         break;
       case SweepStep::difference:
         difference_tile(logits_, p_, classes, room_);
+        break;
+      case SweepStep::scaled:
+        for (Index c = 0; c < classes; ++c)
+          store(logits_ + c * kLanes<T>, load(p_ + c * kLanes<T>) * load(logits_ + c * kLanes<T>));
+        break;
+      case SweepStep::given:
         break;
     }
     if (op_.example_weights)

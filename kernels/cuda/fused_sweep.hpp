@@ -110,6 +110,13 @@ __device__ void multiply_rows(int packs, int first_row, typename Tile::Shared& s
   }
 }
 
+/// z = 0 for the warp's own rows, pairs beyond k·K included.
+template <class Tile>
+__device__ void clear_rows(int first_row, typename Tile::Shared& shared) {
+  for (int r = 0; r < Tile::kRowsOfWarp; ++r)
+    if (lane_in_warp() < Tile::kPairs) shared.residuals[first_row + r][lane_in_warp()] = 0;
+}
+
 /// z → w r for the warp's own rows; `first` is the tile's first row, `end` the partition's end.
 template <class Tile, class T>
 __device__ void step_rows(const LinearSweep<T>& op, Index first, Index end, int first_row,
@@ -124,7 +131,7 @@ __device__ void step_rows(const LinearSweep<T>& op, Index first, Index end, int 
     T weight = 0;
     if (active && row < end && !is_excluded(op.exclusions, row, j))
       weight = op.example_weights ? op.example_weights[row] : T(1);
-    residual_step<kStepLanes, T>(op, row, weight, active ? classes : 0, lane, &shared.residuals[at][j * classes]);
+    residual_step<kStepLanes, T>(op, row, j, weight, active ? classes : 0, lane, &shared.residuals[at][j * classes]);
   }
 }
 
@@ -168,7 +175,8 @@ __global__ void __launch_bounds__(kThreads, Tile::kBlocksAtOnce)
   else stored = op.features.values;
 
   T sums[Tile::kPacksOfThread][Tile::kPairs][Tile::kWidth] = {};
-  load_vectors<Tile>(op, shared);
+  const bool has_logits = op.step != SweepStep::given;
+  if (has_logits) load_vectors<Tile>(op, shared);
   for (Index first = begin; first < end; first += Tile::kRows) {
     __syncthreads();  // W′ is there; the last tile has been added
     for (int row = own_row; row < own_row + Tile::kRowsOfWarp; ++row) {
@@ -177,7 +185,8 @@ __global__ void __launch_bounds__(kThreads, Tile::kBlocksAtOnce)
                shared.rows[row]);
     }
     __syncwarp();
-    multiply_rows<Tile, T>(packs, own_row, shared);
+    if (has_logits) multiply_rows<Tile, T>(packs, own_row, shared);
+    else clear_rows<Tile>(own_row, shared);
     __syncwarp();
     step_rows<Tile>(op, first, end, own_row, shared);
     __syncthreads();  // all residuals are there

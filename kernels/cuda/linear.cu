@@ -129,7 +129,7 @@ __global__ void __launch_bounds__(kThreads) linear_input_gradient_kernel(LinearI
   const T* v = op.vectors.row(j) + column;
   const T* w = op.parameters.row(0) + column;
   if (thread_in_block() < kTileRows) {
-    const Index row = min(first + thread_in_block(), rows - 1), label = op.labels[row];
+    const Index row = min(first + thread_in_block(), rows - 1), label = op.labels ? op.labels[row] : -1;
     T others = 0;
     for (Index c = 0; c < classes; ++c) others += c == label ? T(0) : op.probabilities(row, c);
     tile.own[thread_in_block()] = -others;
@@ -142,7 +142,7 @@ __global__ void __launch_bounds__(kThreads) linear_input_gradient_kernel(LinearI
       const Index row = first + at / kTileClasses, c = base + at % kTileClasses;
       const bool inside = row < rows && c < classes;
       tile.residual[at / kTileClasses][at % kTileClasses] =
-          !inside ? T(0) : op.labels[row] == c ? tile.own[at / kTileClasses] : op.probabilities(row, c);
+          !inside ? T(0) : op.labels && op.labels[row] == c ? tile.own[at / kTileClasses] : op.probabilities(row, c);
       tile.tangent[at / kTileClasses][at % kTileClasses] = inside ? op.residual_tangents(row, j * classes + c) : T(0);
     }
     __syncthreads();

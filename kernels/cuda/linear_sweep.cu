@@ -14,7 +14,7 @@ __global__ void __launch_bounds__(kThreads, 2) sweep_step_kernel(LinearSweep<T> 
   const bool active = pair < z.rows * vectors;
   const Index row = active ? pair / vectors : 0, j = active ? pair - row * vectors : 0;
   const T weight = active && op.example_weights ? op.example_weights[first + row] : T(1);
-  residual_step<kLanes>(op, first + row, weight, active ? op.shape.classes : 0, Index{thread_in_block() % kLanes},
+  residual_step<kLanes>(op, first + row, j, weight, active ? op.shape.classes : 0, Index{thread_in_block() % kLanes},
                         z.row(row) + j * op.shape.classes);
 }
 
@@ -67,12 +67,13 @@ void sweep_by_chunks(CudaDevice& device, const LinearSweep<T>& op) {
   scratch.carve(op, Carver(op.scratch.data()));
   auto stored = op.features;  // the scale is W′'s
   stored.scale = 1;
-  pack_vectors(device, op.shape, op.features.scale, op.vectors, scratch.packed);
+  const bool has_logits = op.step != SweepStep::given;
+  if (has_logits) pack_vectors(device, op.shape, op.features.scale, op.vectors, scratch.packed);
   for (Index first = 0; first < op.features.rows; first += kChunkRows) {
     const Index count = std::min(kChunkRows, op.features.rows - first);
     const auto z = scratch.z.rows_from(0, count);
     const auto x = stage_features<T>(device, stored.rows_from(first, count), op.shape.bias, nullptr, scratch.x);
-    multiply_by_transposed<T>(device.blas(), x, scratch.packed, z);
+    if (has_logits) multiply_by_transposed<T>(device.blas(), x, scratch.packed, z);
     step_chunk(device, op, first, z);
     multiply_transposed<T>(device.blas(), z, x, first > 0, scratch.sums);
   }

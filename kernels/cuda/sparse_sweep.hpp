@@ -102,10 +102,11 @@ void sparse_sweep(CudaDevice& device, const LinearSweep<T>& op, const Step& step
   SparseScratch<T> scratch;
   scratch.carve(op, Carver(op.scratch.data()));
   const Index numbers = scratch.sums.size();
-  launch(device, one_thread_each(numbers), pack_sparse_kernel<T>, op, scratch.packed);
+  const bool has_logits = op.step != SweepStep::given;
+  if (has_logits) launch(device, one_thread_each(numbers), pack_sparse_kernel<T>, op, scratch.packed);
   for (Index first = 0; first < op.features.rows; first += kChunkRows) {
     const auto z = scratch.z.rows_from(0, std::min(kChunkRows, op.features.rows - first));
-    launch(device, one_thread_each(z.size()), sparse_forward_kernel<T>, op, first, scratch.packed, z);
+    if (has_logits) launch(device, one_thread_each(z.size()), sparse_forward_kernel<T>, op, first, scratch.packed, z);
     step(first, z);
     launch(device, one_thread_each(numbers), sparse_backward_kernel<T>, op, first / kSparseBlockRows, z, scratch.sums);
   }

@@ -73,14 +73,24 @@ __device__ void difference_step(const T* p, T weight, Index classes, Index lane,
   }
 }
 
+/// r = p ∘ z
+template <int kLanes, class T>
+__device__ void scaled_step(const T* p, T weight, Index classes, Index lane, T* z) {
+  for (Index c = lane; c < classes; c += kLanes) z[c] = weight * (p[c] * z[c]);
+}
+
 /// z ← weight · r for one row and one vector, K numbers in place, by kLanes lanes; `classes` is K, or 0 for lanes that
 /// have no row. Rows of weight 0 are written as zeros and not looked at. All 32 lanes of the warp take part.
 template <int kLanes, class T>
-__device__ void residual_step(const LinearSweep<T>& op, Index row, T weight, Index classes, Index lane, T* z) {
+__device__ void residual_step(const LinearSweep<T>& op, Index row, Index vector, T weight, Index classes, Index lane, T* z) {
   const Index live = weight == 0 ? 0 : classes;
   if (op.step == SweepStep::gradient) gradient_step<kLanes>(live > 0 ? op.labels[row] : -1, weight, live, lane, z);
   else if (op.step == SweepStep::tangent) tangent_step<kLanes>(op.probabilities.row(row), weight, live, lane, z);
-  else difference_step<kLanes>(op.probabilities.row(row), weight, live, lane, z);
+  else if (op.step == SweepStep::difference)
+    difference_step<kLanes>(op.probabilities.row(row), weight, live, lane, z);
+  else if (op.step == SweepStep::scaled) scaled_step<kLanes>(op.probabilities.row(row), weight, live, lane, z);
+  else
+    for (Index c = lane; c < live; c += kLanes) z[c] = weight * op.residuals(row, vector * classes + c);
   for (Index c = lane + live; c < classes; c += kLanes) z[c] = 0;
 }
 

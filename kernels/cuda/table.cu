@@ -22,6 +22,12 @@ template <class T>
 void linear_sweep(Device&, const LinearSweep<T>&);
 template <class T>
 std::size_t linear_sweep_scratch(const Device&, const LinearSweep<T>&);
+template <class T>
+void margin_pass(Device&, const MarginPass<T>&);
+template <class T>
+void margin_difference(Device&, const MarginDifference<T>&);
+template <class T>
+void scale_rows(Device&, const ScaleRows<T>&);
 void sample_rows(Device&, const SampleRows&);
 template <class T>
 void gather_examples(Device&, const GatherExamples<T>&);
@@ -105,6 +111,9 @@ const KernelTable<T>& kernel_table() {
       .linear_sweep_scratch = linear_sweep_scratch<T>,
       .softmax_hessian = softmax_hessian<T>,
       .softmax_hessian_scratch = softmax_hessian_scratch<T>,
+      .margin_pass = margin_pass<T>,
+      .margin_difference = margin_difference<T>,
+      .scale_rows = scale_rows<T>,
       .sample_rows = sample_rows,
       .gather_examples = gather_examples<T>,
       .network_forward = network_forward<T>,

@@ -252,11 +252,11 @@ def check_refusals(program, folder):
         bench.fails(f"self with {more}", 2, ["influence", *files.options(), "--self", more], more, out="self")
     fails("too little memory", 4, "--memory-limit", "1M", parts=["MiB of device memory are needed", "limit"])
     few = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (9, 9)), "restore_signals": False}
-    fails("no room for the journal", 2, **few)
+    fails("no room for the journal", 2, warned=True, **few)
     wide = Files(os.path.join(folder, "wide"), n=3000)
     few["preexec_fn"] = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
     bench.fails("no room for the scores", 2, ["influence", *wide.options(), *wide.tests()], "scores.npy",
-                "room for its 96128 bytes", out="scores", **few)
+                "room for its 96128 bytes", out="scores", warned=True, **few)
 
 
 def check_larger_than_memory(program, folder):
@@ -271,6 +271,8 @@ def check_larger_than_memory(program, folder):
                      out, "--memory-limit", "24M", "--max-iterations", 200]
         plan = parse_json(program.run(*arguments, "--plan").stdout)
         program.expect(not os.path.exists(out), name, "--plan left something")
+        parts = plan["data_mib"] + plan["solver_mib"] + plan["scores_mib"]
+        program.expect(parts == plan["device_memory_mib"], name, f"parts add up to {parts}: {plan}")
         done = program.run(*arguments)
         if not program.expect(done.returncode == 0, name, done.stderr):
             continue

@@ -125,6 +125,15 @@ def check_wording(bench):
     self = ["influence", *files.options(), "--self"]
     for more in (files.tests(), ["--test-index", 1], ["--top", 3]):
         usage(f"--self {more[0]}", [*self, *more], "--self", "excludes", out="scores")
+    loss = ["loss", *files.options()]
+    for more, parts in ((["--model", "forest"], ["--model: forest; expected one of logistic, convnet"]),
+                        (["--precision", "half"], ["--precision: half; expected one of double, single"]),
+                        (["--frobnicate"], ["--frobnicate: not known here"]), (["extra"], ["extra: not known here"]),
+                        (["--l2", 1], ["--l2: is given twice; expected one value"]),
+                        (["--quiet=foo"], ["--quiet: is given a value; expected none"])):
+        usage(f"loss {more[0]}", [*loss, *more], *parts)
+    done = bench.program.run(*loss, "--out")
+    bench.program.expect(done.returncode == 2 and "--out: has no value; expected one" in done.stderr, "no value", done.stderr)
     retrain = ["retrain", *files.options(), *files.tests(), "--groups"]
     for name, text, part in (("cut", "[[1, 2", "ends too early"), ("object", '{"a": [1]}', "no list"),
                              ("damaged", "[[1],\n [2,, 3]]", "line 2, character 5"), ("flat", "[1, 2]", "no list")):
@@ -165,6 +174,21 @@ def check_networks(bench):
     usage("resumed with a changed x", resumed, "images.npy", "other contents than then", out=trained)
 
 
+def check_refusals(bench):
+    """Parameters that no number can be made of, before anything is begun; a singular Hessian, with a damping that helps"""
+    files = Files(bench.files.path("large-theta"))
+    for size in (1e200, 1e300):
+        params = files.save("p", np.load(files.path("params.npy")) * size)
+        for verb, more in (("influence", files.tests()), ("influence", ["--self"]),
+                           ("retrain", [*files.tests(), "--indices", files.path("indices.npy")])):
+            bench.fails(f"{verb} {more[0]}, parameters of {size:g}", 3, [verb, *files.options(params=params), *more], "p.npy",
+                        "gradient norm", "too large", out="results", warned=True)
+    flat = Files(bench.files.path("flat"), l2=0)
+    for precision in ("double", "single"):
+        bench.fails(f"singular, {precision}", 3, ["solve", *flat.options(vectors=flat.path("vectors.npy")), "--precision",
+                    precision], "singular to rounding", "--damping, to ", "condition number of 1e6")
+
+
 def check_warnings(bench):
     files, program = Files(bench.files.path("warned")), bench.program
     influence = lambda *more: program.run("influence", *files.options(), *more, "--json", "--out", files.path("scores"),
@@ -198,7 +222,7 @@ def main():
     program = Program.of(__doc__)
     with scratch() as folder:
         bench = Bench(program, Files(folder))
-        for check in (check_inputs_stay, check_together, check_numbers, check_wording, check_networks, check_warnings,
+        for check in (check_inputs_stay, check_together, check_numbers, check_wording, check_networks, check_refusals, check_warnings,
                       check_interrupts):
             check(bench)
     return program.summary()

@@ -63,6 +63,8 @@ class Bench:
         self.expect(abs(told["trace"] - np.trace(matrix)) <= self.p * bound, "trace")
         for what, count in (("negative", (values < -bound).sum()), ("positive", (values > bound).sum())):
             self.expect(abs(told[what] - count) <= (np.abs(np.abs(values) - bound) < bound).sum(), f"number {what}")
+        counted = told["negative"] + told["zero_within_rounding"] + told["positive"]
+        self.expect(counted == len(values), f"{counted} of {len(values)} eigenvalues are counted")
         self.expect(told["positive_definite"] == bool(values[0] > told["rounding"]), "positive_definite")
         self.advice(told, values, bound)
         self.compare_lanczos(values, scale, np.trace(matrix), *more)

@@ -1,4 +1,5 @@
-// linear_sweep: gradient, Hessian product and gradient difference of softmax regression.
+// linear_sweep: gradient, Hessian product and gradient difference of softmax regression, and what other linear models
+// take of it.
 
 #include "sweep_reference.hpp"
 
@@ -26,13 +27,21 @@ TYPED_TEST_SUITE(LinearSweepTest, Cases, CaseName);
 TYPED_TEST(LinearSweepTest, TangentMatchesReference) { this->compare_all(SweepStep::tangent, 1); }
 TYPED_TEST(LinearSweepTest, GradientMatchesReference) { this->compare_all(SweepStep::gradient, 0.3); }
 TYPED_TEST(LinearSweepTest, DifferenceMatchesReference) { this->compare_all(SweepStep::difference, 0.3); }
+TYPED_TEST(LinearSweepTest, ScaledMatchesReference) { this->compare_all(SweepStep::scaled, 1); }
+TYPED_TEST(LinearSweepTest, GivenMatchesReference) { this->compare_all(SweepStep::given, 1); }
 // Steps so small that softmax(a + z) − softmax(a) would lose every digit.
 TYPED_TEST(LinearSweepTest, TinyDifferenceMatchesReference) { this->compare_all(SweepStep::difference, 1e-9); }
 
 TYPED_TEST(LinearSweepTest, WeightsAndExclusionsTogether) {
   using T = typename TypeParam::Number;
-  for (const auto step : {SweepStep::tangent, SweepStep::gradient, SweepStep::difference})
+  for (const auto step : kSweepSteps)
     this->compare(random_problem<T>({77, 20, 5, 11, true}, {true, true, true, 0.5}), step);
+}
+
+TYPED_TEST(LinearSweepTest, OneOutput) {
+  for (const Shape& shape : kOneOutputShapes)
+    for (const auto step : {SweepStep::scaled, SweepStep::given})
+      this->compare(random_problem<typename TypeParam::Number>(shape.scaled(), {shape.bias, true, true, 1}), step);
 }
 
 // Small integers, and probabilities in eighths: every number on the way is exact in T, so the result is, too.
@@ -88,7 +97,7 @@ TYPED_TEST(LinearSweepTest, NanInOneVectorStaysThere) {
   auto p = random_problem<T>({40, 12, 3, 5, false}, {true, false, false, 0.5});
   p.vectors[2 * p.parameters() + 4] = std::numeric_limits<T>::quiet_NaN();
   std::fill(p.bytes.begin(), p.bytes.end(), std::uint8_t{1});
-  for (const auto step : {SweepStep::tangent, SweepStep::gradient, SweepStep::difference}) {
+  for (const auto step : kSoftmaxSteps) {
     const auto got = run_sweep(this->device(), p, step, T(1));
     for (Index i = 0; i < std::ssize(got); ++i)
       ASSERT_EQ(std::isnan(got[i]), i / p.parameters() == 2) << "step " << static_cast<int>(step) << " at " << i;

@@ -40,6 +40,7 @@ struct Problem {
   std::vector<T> values;             // [n][d]
   std::vector<T> vectors;            // [k][p]
   std::vector<T> probabilities;      // [n][K], rows sum to 1 to rounding
+  std::vector<T> residuals;          // [n][k·K]
   std::vector<std::int32_t> labels;  // [n]
   std::vector<T> weights;            // [n], or empty: all 1
   std::vector<Index> excluded_rows;  // [m], sorted
@@ -82,6 +83,7 @@ Problem<T> random_problem(const Shape& shape, const Options& options, unsigned s
                .values = {},
                .vectors = {},
                .probabilities = {},
+               .residuals = {},
                .labels = {},
                .weights = {},
                .excluded_rows = {},
@@ -105,6 +107,7 @@ Problem<T> random_problem(const Shape& shape, const Options& options, unsigned s
         p.excluded_vectors.push_back(j);
       }
   }
+  for (Index i = 0; i < shape.n * shape.k * shape.classes; ++i) p.residuals.push_back(uniform(-1, 1));
   return p;
 }
 
@@ -112,7 +115,7 @@ Problem<T> random_problem(const Shape& shape, const Options& options, unsigned s
 template <class T>
 struct OnDevice {
   Buffer<std::uint8_t> bytes;
-  Buffer<T> values, vectors, probabilities, weights;
+  Buffer<T> values, vectors, probabilities, residuals, weights;
   Buffer<std::int32_t> labels, excluded_vectors;
   Buffer<Index> excluded_rows;
   FeatureView<T> features;
@@ -124,6 +127,7 @@ struct OnDevice {
         values(device, std::span(p.values)),
         vectors(device, std::span(p.vectors)),
         probabilities(device, std::span(p.probabilities)),
+        residuals(device, std::span(p.residuals)),
         weights(device, std::span(p.weights)),
         labels(device, std::span(p.labels)),
         excluded_vectors(device, std::span(p.excluded_vectors)),

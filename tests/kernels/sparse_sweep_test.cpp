@@ -5,8 +5,6 @@
 namespace clout::test {
 namespace {
 
-constexpr std::array kSteps{SweepStep::tangent, SweepStep::gradient, SweepStep::difference};
-
 template <class C>
 class SparseSweepTest : public KernelTest<C> {
  protected:
@@ -47,28 +45,39 @@ TYPED_TEST(SparseSweepTest, GradientMatchesReference) { this->compare_all(SweepS
 TYPED_TEST(SparseSweepTest, DifferenceMatchesReference) { this->compare_all(SweepStep::difference, 0.3); }
 TYPED_TEST(SparseSweepTest, TinyDifferenceMatchesReference) { this->compare_all(SweepStep::difference, 1e-9); }
 
+TYPED_TEST(SparseSweepTest, ScaledMatchesReference) { this->compare_all(SweepStep::scaled, 1); }
+TYPED_TEST(SparseSweepTest, GivenMatchesReference) { this->compare_all(SweepStep::given, 1); }
+
 TYPED_TEST(SparseSweepTest, WeightsAndExclusionsTogether) {
-  for (const auto step : kSteps)
+  for (const auto step : kSweepSteps)
     this->compare(this->problem({77, 20, 5, 11, true}, {true, true, true, 0.5}), step);
+}
+
+TYPED_TEST(SparseSweepTest, OneOutput) {
+  for (const Shape& shape : kOneOutputShapes)
+    for (const auto step : {SweepStep::scaled, SweepStep::given})
+      this->compare(this->problem(shape.scaled(), {shape.bias, true, true, 1}), step);
 }
 
 // Blocks of rows, and the ends of them.
 TYPED_TEST(SparseSweepTest, RowsAroundBlocks) {
   for (const Index n : {kSparseBlockRows - 1, kSparseBlockRows, kSparseBlockRows + 1, 2 * kSparseBlockRows + 37})
     for (const bool bytes : {true, false})
-      this->compare(this->problem({n, 6, 3, 2, true}, {bytes, true, true, 0.5}), SweepStep::tangent);
+      for (const auto step : {SweepStep::tangent, SweepStep::given})
+        this->compare(this->problem({n, 6, 3, 2, true}, {bytes, true, true, 0.5}), step);
 }
 
 // Every number of columns of Z up to several strips of them.
 TYPED_TEST(SparseSweepTest, AnyNumberOfColumns) {
   for (Index k = 1; k <= (kSmall ? 12 : 75); ++k)
-    this->compare(this->problem({9, 12, 2, k, k % 2 == 0}, {k % 3 == 0, false, false, 0.5}), SweepStep::tangent);
+    for (const auto step : {SweepStep::tangent, SweepStep::given})
+      this->compare(this->problem({9, 12, 2, k, k % 2 == 0}, {k % 3 == 0, false, false, 0.5}), step);
   for (const Index k : {1, 3}) this->compare(this->problem({11, 12, 100, k, true}, {}), SweepStep::tangent);
 }
 
 TYPED_TEST(SparseSweepTest, EmptyRowsAndColumns) {
   const auto p = this->problem({60, 30, 5, 3, true}, {true, true, false, 0.5});
-  for (const auto step : kSteps)
+  for (const auto step : kSweepSteps)
     for (const bool bytes : {true, false}) {
       auto some = this->changed(p, [](Index row, Index f, auto& number) {
         if (row % 7 == 0 || row > 50 || f % 5 == 0 || f > 24) number = 0;
@@ -78,7 +87,9 @@ TYPED_TEST(SparseSweepTest, EmptyRowsAndColumns) {
       auto none = this->changed(p, [](Index, Index, auto& number) { number = 0; });
       none.use_bytes = bytes;
       this->compare(none, step);
-      auto all = this->changed(p, [](Index, Index, auto& number) { if (number == 0) number = 1; });
+      auto all = this->changed(p, [](Index, Index, auto& number) {
+        if (number == 0) number = 1;
+      });
       all.use_bytes = bytes;
       this->compare(all, step);
     }
@@ -130,7 +141,7 @@ TYPED_TEST(SparseSweepTest, NanInOneVectorStaysThere) {
   auto p = random_problem<T>({40, 12, 3, 5, false}, {true, false, false, 0.5});
   p.vectors[2 * p.parameters() + 4] = std::numeric_limits<T>::quiet_NaN();
   std::fill(p.bytes.begin(), p.bytes.end(), std::uint8_t{1});
-  for (const auto step : kSteps) {
+  for (const auto step : kSoftmaxSteps) {
     const auto got = run_sweep(this->device(), p, step, T(1), true);
     for (Index i = 0; i < std::ssize(got); ++i)
       ASSERT_EQ(std::isnan(got[i]), i / p.parameters() == 2) << "step " << static_cast<int>(step) << " at " << i;

@@ -1,16 +1,33 @@
 #pragma once
 // The naive LinearSweep, and a run of the real one between guards.
 
+#include <array>
 #include <clout/kernels/sparse_features.hpp>
 
 #include "problem.hpp"
 
 namespace clout::test {
 
+/// Steps of a softmax, each of which mixes the classes, and all steps.
+inline constexpr std::array kSoftmaxSteps{SweepStep::tangent, SweepStep::gradient, SweepStep::difference};
+inline constexpr std::array kSweepSteps{SweepStep::tangent, SweepStep::gradient, SweepStep::difference,
+                                        SweepStep::scaled, SweepStep::given};
+/// Sizes of models with one output, which have no use for the softmax's steps.
+inline const std::vector<Shape> kOneOutputShapes = {
+    {1, 1, 1, 1, false}, {97, 13, 1, 1, true}, {333, 29, 1, 9, true}, {60, 785, 1, 3, false}, {30, 20, 1, 64, true}};
+
 /// r of one example and vector, before weights.
 template <class T>
 std::vector<Bounded<T>> residual(const Problem<T>& p, SweepStep step, Index row, Index j) {
+  if (step == SweepStep::given) {
+    const auto first = p.residuals.begin() + (row * p.shape.k + j) * p.shape.classes;
+    return {first, first + p.shape.classes};
+  }
   std::vector<Bounded<T>> z = logits(p, row, j);
+  if (step == SweepStep::scaled) {
+    for (Index c = 0; c < p.shape.classes; ++c) z[c] = Bounded<T>(p.probabilities[row * p.shape.classes + c]) * z[c];
+    return z;
+  }
   if (step == SweepStep::tangent) return tangent(given_probabilities(p, row), z);
   if (step == SweepStep::gradient) {
     z = softmax(z);
@@ -69,6 +86,7 @@ std::vector<T> run_sweep(Device& device, const Problem<T>& p, SweepStep step, T 
                     .shape = p.shape.linear(),
                     .vectors = {nullptr, p.shape.k, p.parameters()},
                     .probabilities = {nullptr, p.shape.n, p.shape.classes},
+                    .residuals = {},
                     .labels = nullptr,
                     .example_weights = nullptr,
                     .exclusions = {},
@@ -80,8 +98,9 @@ std::vector<T> run_sweep(Device& device, const Problem<T>& p, SweepStep step, T 
   op.features.bytes = nullptr;
   Scratch scratch(device, device.kernels<T>().linear_sweep_scratch(device, op));
   if (!is_sparse) op.features = on_device.features;
-  op.vectors = on_device.vector_view;
-  op.probabilities = step == SweepStep::gradient ? MatrixView<const T>{} : on_device.probability_view;
+  if (step != SweepStep::given) op.vectors = on_device.vector_view;
+  else op.residuals = on_device.residuals.view(p.shape.n, p.shape.k * p.shape.classes);
+  if (step != SweepStep::gradient && step != SweepStep::given) op.probabilities = on_device.probability_view;
   op.labels = step == SweepStep::gradient ? on_device.labels.data() : nullptr;
   op.example_weights = p.weights.empty() ? nullptr : on_device.weights.data();
   op.exclusions = on_device.exclusions;

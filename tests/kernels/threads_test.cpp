@@ -24,7 +24,7 @@ void expect_same_bits(Run&& run) {
 TYPED_TEST(ThreadsTest, Sweep) {
   using T = TypeParam;
   for (const Shape& shape : {Shape{1000, 50, 10, 1, true}, Shape{700, 50, 10, 9, false}, Shape{1, 9, 3, 20, true}})
-    for (const auto step : {SweepStep::tangent, SweepStep::gradient, SweepStep::difference}) {
+    for (const auto step : kSweepSteps) {
       const auto p = random_problem<T>(shape, {true, true, true, 0.5});
       for (const bool is_sparse : {false, true})
         expect_same_bits([&](Device& device) { return run_sweep(device, p, step, T(0.1), is_sparse); });

@@ -4,6 +4,8 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <clout/host/io/atomic_file.hpp>
 #include <clout/host/io/npy.hpp>
@@ -70,6 +72,51 @@ TEST(ResultFiles, AppearTogetherOrNotAtAll) {
   write_both();
   EXPECT_EQ(read_bytes(first) + read_bytes(second), "newnew");
   EXPECT_EQ(folder.entries(), 2u);
+}
+
+TEST(ResultFiles, LeaveNothingOfAnEarlierRunBesideThem) {
+  const TemporaryFolder folder;
+  for (const char* name : {"kept", "gone", ".gone.part", "other"}) write_bytes(folder / name, "old");
+  fs::create_directory(folder / "folder");
+  {
+    ResultFiles results;
+    for (const char* name : {"kept", "gone", "folder", "never"}) results.supersede(folder / name);
+    results.add(folder / "kept", "new");
+    EXPECT_EQ(folder.entries(), 6u);  // a temporary one beside them
+  }
+  EXPECT_EQ(folder.entries(), 5u);
+  ResultFiles results;
+  for (const char* name : {"kept", "gone", "folder", "never"}) results.supersede(folder / name);
+  results.add(folder / "kept", "new");
+  results.commit();
+  EXPECT_EQ(read_bytes(folder / "kept") + read_bytes(folder / "other"), "newold");
+  EXPECT_TRUE(fs::is_directory(folder / "folder"));
+  EXPECT_EQ(folder.entries(), 3u);
+}
+
+TEST(AtomicFile, DeletesWhatKilledProcessesLeftOfIt) {
+  const TemporaryFolder folder;
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  const std::string gone = std::to_string(child), here = std::to_string(::getpid());
+  write_bytes(folder / (".result." + gone + "-0-0123abcd.tmp"), "x");
+  const std::string others[] = {".result." + here + "-9-0123abcd.tmp", ".other." + gone + "-0-0123abcd.tmp",
+                                ".result.tmp", ".result." + gone + ".tmp", ".result.mine-0-0.tmp"};
+  for (const std::string& name : others) write_bytes(folder / name, "x");
+  write_file(folder / "result", "x");
+  for (const std::string& name : others) EXPECT_TRUE(fs::exists(folder / name)) << name;
+  EXPECT_EQ(folder.entries(), std::size(others) + 1);
+}
+
+TEST(AtomicFile, RefusesALinkToNothing) {
+  const TemporaryFolder folder;
+  fs::create_symlink("nowhere", folder / "link");
+  expect_refused(folder / "link", "is a link to nowhere, which is not there",
+                 [&] { write_file(folder / "link", "x"); });
+  expect_refused(folder / "link", "is a link to nowhere, which is not there",
+                 [&] { make_output_directory(folder / "link"); });
+  EXPECT_EQ(folder.entries(), 1u);
 }
 
 TEST(AtomicFile, HasTheRightsOfAnOrdinaryFile) {

@@ -1,5 +1,6 @@
 // The manifest's keys, their order, and that it can be written whatever the command line holds.
 
+#include <clout/host/io/atomic_file.hpp>
 #include <clout/host/io/manifest.hpp>
 #include <ctime>
 
@@ -71,6 +72,18 @@ TEST(Manifest, TakesAnyCommandLineAndNoSeed) {
   const Json json = Json::parse(testing::read_bytes(folder / "manifest.json"));
   EXPECT_TRUE(json["seed"].is_null());
   EXPECT_EQ(json["command_line"].size(), 5u);
+}
+
+TEST(Manifest, NamesTheResultsThatItBelongsTo) {
+  const testing::TemporaryFolder folder;
+  Manifest manifest(some_run());
+  ResultFiles results;
+  results.add(folder / "a.npy", "a");
+  results.add(folder / "b.csv", "b");
+  manifest.write(results, folder / "manifest.json");
+  results.commit();
+  const Json json = Json::parse(testing::read_bytes(folder / "manifest.json"));
+  EXPECT_EQ(json["results"], Json({"a.npy", "b.csv"}));
 }
 
 TEST(Manifest, RefusesAnInputThatCannotBeRead) {

@@ -1,0 +1,31 @@
+#pragma once
+// What `train --model convnet` leaves in a folder, read again.
+
+#include <clout/engine/adam.hpp>
+#include <clout/host/cli/options.hpp>
+#include <filesystem>
+
+namespace clout::cli {
+
+/// How a network was trained.
+struct NetworkTraining {
+  Index steps = 0;
+  AdamOptions options;
+};
+
+/// From train.json. Throws InvalidInput where it is not there, or not a network's.
+NetworkTraining read_network_training(const std::filesystem::path& train_json);
+
+/// First and second moments of moments.npy, [2][p]. Throws InvalidInput where the shape is another or a second moment,
+/// a mean of squares, is negative.
+std::vector<double> read_moments(const std::string& path, Index parameters);
+
+/// train.json of a network's training beside --params, where that is a params.npy; else empty.
+std::filesystem::path training_of_params(const Options& options);
+
+/// `options` with --batch, --learning-rate and --drops as `train_json` has them, and --seed where none is given. Throws
+/// InvalidInput where the command line says otherwise of the first three, or --start-step is not the number of steps
+/// there.
+Options with_training(Options options, const std::filesystem::path& train_json);
+
+}  // namespace clout::cli

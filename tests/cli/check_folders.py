@@ -1,0 +1,173 @@
+#!/usr/bin/python3
+"""What a run finds in its --out and leaves there: results of one run of a verb alone, finished work, what killed runs left,
+links to nothing.
+
+    check_folders.py --clout build/bin/clout [--device cpu]
+
+Exit status: 0 all as it should be, 1 something else.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+
+from bad_inputs import Bench
+from program import Files, Program, fit, parse_json, scratch
+
+SCRIPTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "scripts")
+NET = '{"input":[1,6,5],"layers":[{"conv":{"out":2,"kernel":3}},{"mean_pool":{}},{"linear":{"out":3}}]}'
+
+
+class Folder:
+    """One --out, and the runs into it."""
+
+    def __init__(self, program, files, name):
+        self.program, self.files, self.path = program, files, files.path(name)
+
+    def run(self, name, *arguments):
+        done = self.program.run(*arguments, "--out", self.path, "--device", self.program.device)
+        self.program.expect(done.returncode == 0, name, f"exit code {done.returncode}: {done.stderr}")
+        return done
+
+    def holds(self, name, *expected):
+        found = sorted(os.listdir(self.path))
+        self.program.expect(found == sorted(expected), name, f"the folder holds {found}")
+
+    def results(self):
+        """As the manifest names them"""
+        with open(os.path.join(self.path, "manifest.json"), encoding="utf-8") as file:
+            return json.load(file).get("results", [])
+
+
+def check_one_run(bench):
+    """An earlier run of the same verb leaves nothing beside the results of this one"""
+    program, files = bench.program, bench.files
+    fit(program, files)
+    folder = Folder(program, files, "scores")
+    influence = ["influence", *files.options()]
+    always = ["manifest.json", "report.json"]
+    groups = bench.raw("groups.json", b"[[0, 3], [2]]")
+    for name, more, array, top in (
+            ("pairs", files.tests(), "scores.npy", ["top.csv"]), ("sets", [*files.tests(), "--groups", groups], "group_scores.npy", ["top.csv"]),
+            ("labels", [*files.tests(), "--flips"], "relabel_scores.npy", ["top.csv"]), ("self", ["--self"], "self_influence.npy", []),
+            ("sets to second order", [*files.tests(), "--groups", groups, "--second-order"], "group_scores.npy", ["top.csv"]),
+            ("pairs again", files.tests(), "scores.npy", ["top.csv"])):
+        folder.run(name, *influence, *more)
+        folder.holds(name, array, *top, *always)
+        program.expect(sorted(folder.results()) == sorted([array, *top, "report.json"]), name,
+                       f"manifest.json names {folder.results()}")
+    folder = Folder(program, files, "own")
+    os.makedirs(os.path.join(folder.path, "group_scores.npy"))
+    open(os.path.join(folder.path, "mine.npy"), "w").close()
+    folder.run("beside a user's own", *influence, *files.tests())
+    folder.holds("a user's own stays", "scores.npy", "top.csv", "group_scores.npy", "mine.npy", *always)
+    # Another verb's results stay.
+    fitted = Folder(program, files, "fit2")
+    fitted.run("train", "train", *files.options(fitted=False))
+    fitted.run("influence", *influence, *files.tests())
+    fitted.holds("two verbs", "params.npy", "train.json", "scores.npy", "top.csv", *always)
+    # A report belongs to its file.
+    solved = files.path("s.npy")
+    for verb, more, there in (("solve", ["--vectors", files.path("vectors.npy")], True), ("loss", [], False)):
+        done = program.run(verb, *files.options(), *more, "--out", solved, "--device", program.device)
+        program.expect(done.returncode == 0, verb, done.stderr)
+        program.expect(os.path.exists(solved + ".report.json") == there, verb, "a report of another run")
+
+
+def check_networks(bench):
+    """train of a logistic model after that of a network: no moments of another fit"""
+    program, files = bench.program, bench.files
+    folder = Folder(program, files, "fit3")
+    images = files.save("images", np.zeros((24, 1, 6, 5)))
+    spec = bench.raw("net.json", NET.encode())
+    folder.run("network", "train", "--model", "convnet", "--spec", spec, "--x", images, "--y", files.path("y.npy"), "--batch", 5,
+               "--steps", 5)
+    folder.holds("network", "params.npy", "moments.npy", "train.json", "train.journal", "manifest.json")
+    folder.run("logistic", "train", *files.options(fitted=False))
+    folder.holds("logistic", "params.npy", "train.json", "train.journal", "manifest.json")
+
+
+def check_finished(bench):
+    """--resume of what is finished says so, and leaves it; of anything else it runs"""
+    program, files = bench.program, bench.files
+    fit(program, files)
+    groups = bench.raw("sets.json", b"[[0, 3], [2]]")
+    influence = ["influence", *files.options(), *files.tests()]
+    retrain = ["retrain", *files.options(), *files.tests(), "--indices", files.path("indices.npy")]
+    for name, arguments, other, file in (("influence", influence, ["--top", 3], "scores.npy"),
+                                         ("influence, sets", [*influence, "--groups", groups, "--second-order"],
+                                          ["--damping", 0.1], "group_scores.npy"),
+                                         ("retrain", retrain, ["--tolerance", 1e-9], "loo.csv")):
+        folder = Folder(program, files, name.replace(", ", "-"))
+        table = os.path.join(folder.path, file)
+        folder.run(name, *arguments)
+        before = os.stat(table)
+        done = folder.run(name + " --resume", *arguments, "--resume", "--json")
+        facts = parse_json(done.stdout) or {}
+        program.expect(facts.get("already_finished") is True and done.stderr == "", name, f"said {done.stdout!r} {done.stderr!r}")
+        program.expect(os.stat(table).st_mtime_ns == before.st_mtime_ns, name, f"{file} was written again")
+        for what, more in (("another request", other), ("--allow-uncertified", ["--allow-uncertified"])):
+            done = folder.run(f"{name} --resume, {what}", *arguments, *more, "--resume", "--json")
+            program.expect("already_finished" not in done.stdout, f"{name} --resume, {what}", done.stdout)
+        folder.run(name, *arguments)
+        os.remove(table)
+        folder.run(f"{name} --resume, a file is gone", *arguments, "--resume")
+        program.expect(os.path.exists(table), f"{name} --resume, a file is gone", f"no {file}")
+        files.save("ty", np.roll(np.load(files.path("ty.npy")), 1))
+        done = folder.run(f"{name} --resume, other tests", *arguments, "--resume", "--json")
+        program.expect("already_finished" not in done.stdout, f"{name} --resume, other tests", done.stdout)
+
+
+def check_left_over(bench):
+    """Temporary files of processes that are gone, and only those"""
+    program, files = bench.program, bench.files
+    fit(program, files)
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    folder = Folder(program, files, "left")
+    os.makedirs(folder.path)
+    temporary = lambda name, process: f".{name}.{process}-0-0123abcd.tmp"
+    for name in ("top.csv", "manifest.json", "probe", "group_scores.npy"):
+        open(os.path.join(folder.path, temporary(name, gone.pid)), "w").close()
+    open(os.path.join(folder.path, ".relabel_scores.npy.part"), "w").close()
+    stay = [temporary("top.csv", os.getpid()), temporary("mine.csv", gone.pid), ".top.csv.old.tmp"]
+    for name in stay:
+        open(os.path.join(folder.path, name), "w").close()
+    folder.run("influence", "influence", *files.options(), *files.tests())
+    folder.holds("left over", "scores.npy", "top.csv", "report.json", "manifest.json", *stay)
+    shutil.rmtree(folder.path)
+
+
+def check_links(bench):
+    """A link to nothing is no place for results"""
+    files = bench.files
+    os.symlink("nowhere", files.path("dangling"))
+    words = ["dangling", "is a link to nowhere, which is not there"]
+    bench.fails("--out of a file is a link to nothing", 2, ["loss", *files.options()], *words, out=files.path("dangling"))
+    bench.fails("--out of a folder is a link to nothing", 2, ["train", *files.options(fitted=False)], *words,
+                out=files.path("dangling"))
+
+
+def check_mnist_arrays(bench):
+    script = os.path.join(SCRIPTS, "mnist-arrays")
+    for place in (bench.files.path("x.npy"), "/proc/a"):
+        done = subprocess.run([sys.executable, script, place], capture_output=True, text=True)
+        lines = done.stderr.splitlines()
+        bench.program.expect(done.returncode == 2 and len(lines) == 1 and place in lines[0] and "expected" in lines[0],
+                             f"mnist-arrays {place}", f"exit code {done.returncode}: {done.stderr}")
+
+
+def main():
+    program = Program.of(__doc__)
+    with scratch() as folder:
+        for check in (check_one_run, check_networks, check_finished, check_left_over, check_links, check_mnist_arrays):
+            check(Bench(program, Files(os.path.join(folder, check.__name__))))
+    return program.summary()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
