@@ -94,7 +94,21 @@ SmallMatrix BlockConjugateGradient<T>::orthonormalize(Index m) {
 }
 
 template <class T>
-void BlockConjugateGradient<T>::refuse(const SmallMatrix& curvature, std::vector<ColumnReport>& columns) {
+void BlockConjugateGradient<T>::meet(const SmallMatrix& curvature, Quotients& met) {
+  Device& device = hessian_.device();
+  const MatrixView<T> p = block_.directions.rows_from(0, curvature.rows);
+  device.kernels<T>().vector_dots(device, {p, p, block_.small});
+  std::vector<double> squares(static_cast<std::size_t>(curvature.rows));
+  device.copy_to_host(squares.data(), block_.small, squares.size() * sizeof(double));
+  for (Index i = 0; i < curvature.rows; ++i) {
+    const double quotient = curvature(i, i) / squares[static_cast<std::size_t>(i)];
+    met.smallest = std::fmin(met.smallest, quotient);
+    met.largest = std::fmax(met.largest, quotient);
+  }
+}
+
+template <class T>
+void BlockConjugateGradient<T>::refuse(const SmallMatrix& curvature, Quotients met, std::vector<ColumnReport>& columns) {
   const MatrixView<T> p = block_.directions.rows_from(0, curvature.rows);
   const SymmetricEigen lengths = symmetric_eigen(gram(p, p));
   // In an orthonormal basis of the directions' span: L⁻¹ᐟ² V G Vᵀ L⁻¹ᐟ².
@@ -107,7 +121,7 @@ void BlockConjugateGradient<T>::refuse(const SmallMatrix& curvature, std::vector
     if (!is_running(column)) continue;
     column.status = is_finite ? ColumnStatus::negative_curvature : ColumnStatus::not_finite;
     column.smallest_rayleigh = std::fmin(column.smallest_rayleigh, quotients.values.front());
-    column.largest_eigenvalue = std::fmax(column.largest_eigenvalue, quotients.values.back());
+    column.largest_eigenvalue = std::fmax(column.largest_eigenvalue, std::fmax(met.largest, quotients.values.back()));
   }
 }
 
@@ -125,6 +139,7 @@ void BlockConjugateGradient<T>::correct(MatrixView<const T> residuals, const std
 
   SmallMatrix c = orthonormalize(k);  // [m][k]
   if (c.rows > 0) kernels.combine(device, {1.0, block_.basis.rows_from(0, c.rows), 0.0, block_.directions.rows_from(0, c.rows)});
+  Quotients met;
   for (Index step = 0;; ++step) {
     const Index m = c.rows;
     double share = 1;
@@ -148,9 +163,13 @@ void BlockConjugateGradient<T>::correct(MatrixView<const T> residuals, const std
     const MatrixView<T> p = block_.directions.rows_from(0, m), w = block_.products.rows_from(0, m);
     hessian_.apply(p, w);
     const SmallMatrix curvature = gram(p, w), alpha = inverse_of_definite(curvature);
-    if (alpha.rows == 0) return refuse(curvature, columns);
-    for (std::size_t j = 0; j < columns.size(); ++j)
-      if (is_open[j]) ++columns[j].iterations;
+    meet(curvature, met);
+    if (alpha.rows == 0) return refuse(curvature, met, columns);
+    for (std::size_t j = 0; j < columns.size(); ++j) {
+      if (!is_open[j]) continue;
+      ++columns[j].iterations;
+      columns[j].smallest_rayleigh = std::fmin(columns[j].smallest_rayleigh, met.smallest);
+    }
     combine(transposed(alpha * c), p, 1, corrections);  // X += P α C
     SmallMatrix back = alpha;
     for (double& value : back.values) value = -value;

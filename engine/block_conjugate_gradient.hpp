@@ -4,6 +4,7 @@
 #include <clout/engine/small_matrix.hpp>
 #include <clout/engine/solver.hpp>
 #include <clout/kernels/workspace.hpp>
+#include <limits>
 
 namespace clout {
 
@@ -44,8 +45,12 @@ class BlockConjugateGradient : public Correction<T> {
   SmallMatrix orthonormalize(Index m);
   /// One pass of that.
   SmallMatrix spread(Index m, double smallest);
+  struct Quotients {  // of Rayleigh, of directions
+    double smallest = std::numeric_limits<double>::infinity(), largest = -smallest;
+  };
+  void meet(const SmallMatrix& curvature, Quotients& met);
   /// What all of the directions' curvatures say where they are not positive.
-  void refuse(const SmallMatrix& curvature, std::vector<ColumnReport>& columns);
+  void refuse(const SmallMatrix& curvature, Quotients met, std::vector<ColumnReport>& columns);
 
   HessianOperator<T> hessian_;
   Index max_iterations_;

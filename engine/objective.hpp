@@ -56,6 +56,10 @@ class Objective : public Retrainable<T> {
   /// ∇²R(θ) + damping·I, both triangles: [p][p]. The default assembles it from products with unit vectors.
   virtual void explicit_hessian(double damping, MatrixView<T> out);
 
+  /// Hessian products with one vector that explicit_hessian and its Cholesky factor are worth, by their work. The default
+  /// is that of the default: one for each parameter.
+  virtual double factor_cost() const { return static_cast<double>(this->parameters()); }
+
   /// Adds to a Hessian's matrix a multiple of the projector on every direction along which R is constant by symmetry
   /// (for softmax with a bias: the same amount on all biases), so that it can be factorised. Every gradient is
   /// orthogonal to those directions, so no solution for a gradient changes. The default adds nothing.

@@ -45,6 +45,7 @@ class ConvNet : public Objective<T> {
   void input_gradients(MatrixView<const T> vectors, Index first, Index count, MatrixView<T> out) override;
   void losses_at(MatrixView<const T> parameters, MatrixView<T> out) override;
   void explicit_hessian(double damping, MatrixView<T> out) override;
+  double factor_cost() const override;
   bool has_batch_products() const override { return true; }
   void batch_hessian_products(MatrixView<const T> vectors, const Index* rows, Index groups, Index count,
                               MatrixView<T> out) override;

@@ -4,6 +4,12 @@
 #include <clout/models/shapes.hpp>
 
 namespace clout {
+namespace {
+
+// A product over X without its zeros takes this part of a dense one on MNIST, where 19 % are not zero (docs/results).
+constexpr double kSparseProduct = 0.45;
+
+}  // namespace
 
 template <class T>
 LogisticRegression<T>::LogisticRegression(Dataset<T> data, bool bias, double l2)
@@ -64,6 +70,15 @@ void LogisticRegression<T>::loss_tangents(MatrixView<const T> vectors, Index fir
         device(), {probabilities.rows_from(first + row, tangents.rows), data_.labels() + first + row, tangents,
                    out.rows_from(row, tangents.rows)});
   });
+}
+
+// K(K−1)/2 · nd² flops of the Hessian and p³/3 of the factor, against 4ndK of a product.
+template <class T>
+double LogisticRegression<T>::factor_cost() const {
+  const double n = static_cast<double>(this->examples()), d = static_cast<double>(this->data().features());
+  const double classes = static_cast<double>(this->classes()), p = static_cast<double>(this->parameters());
+  const double product = 4 * n * d * classes * (this->data().is_sparse() ? kSparseProduct : 1);
+  return (0.5 * classes * (classes - 1) * n * d * d + p * p * p / 3) / product;
 }
 
 template <class T>

@@ -21,6 +21,7 @@ class LogisticRegression : public LinearModel<T> {
   void set_parameters(MatrixView<const T> theta) override;
   void loss_tangents(MatrixView<const T> vectors, Index first, MatrixView<T> out) override;
   void explicit_hessian(double damping, MatrixView<T> out) override;
+  double factor_cost() const override;
   std::size_t hessian_memory() const override;
   void fix_symmetries(MatrixView<T> matrix) override;
   void project_out_symmetries(std::span<double> vectors) const override;

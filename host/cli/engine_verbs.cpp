@@ -167,6 +167,7 @@ void run_solve(const Invocation& call) {
   Index k = 0;
   const std::vector<double> right_hand_sides = problem.read_vectors<double>(k);
   const Index p = problem.parameters();
+  problem.choose_solver(k);
   const std::unique_ptr<Solver> solver = make_solver<T>(problem);
   const Index at_once = right_hand_sides_at_once(problem.device(), k, p);
   const auto rows_of = [&](const auto& all, Index first, Index count) {
@@ -192,6 +193,7 @@ void run_solve(const Invocation& call) {
   }
   Facts facts = to_json(report);
   facts["max_written_residual"] = worst;
+  add_choice(facts, problem);
   write_array<T>(call.options, problem.manifest(), {k, p}, rounded, facts.dump(2) + "\n");
   if (!call.options.json) facts.erase("columns");
   facts["written"] = call.options.out;

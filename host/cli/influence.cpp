@@ -142,6 +142,7 @@ Facts first_facts(Problem& problem, const SolveReport& report, double norm, doub
               {"max_relative_residual", residual},
               {"seconds", report.seconds},
               {"peak_device_memory_mib", mebibytes(problem.device().peak_memory())}};
+  add_choice(facts, problem);
   facts.update(lissa_facts(report));
   return facts;
 }
@@ -232,6 +233,7 @@ void run_self_influence(Problem& problem, const OutputFolder& folder) {
   const Options& o = problem.options();
   const Index n = problem.data().examples();
   Objective<double>& exact = problem.objective<double>();
+  problem.choose_solver(has_shorter_self_influence(exact) ? problem.parameters() : n);
   const MemoryPlan plan = self_influence_plan<T>(problem);
   if (o.plan) return print_facts(o, plan_facts(plan, static_cast<std::uint64_t>(n) * sizeof(T)));
   require_memory("influence", plan, problem.device());
@@ -271,8 +273,10 @@ void run_influence(const Invocation& call) {
   if (o.second_order) require_second_order(problem);
   Problem::Tests tests = problem.load_tests();
   const Candidates candidates = candidates_of(problem);
-  const MemoryPlan plan = influence_plan<T>(problem, *tests.objective, candidates.width);
   const Index m = std::ssize(tests.rows);
+  const bool solves_by_set = o.second_order && !candidates.groups.empty();
+  problem.choose_solver(solves_by_set ? 1 : o.second_order ? m + problem.parameters() : m);
+  const MemoryPlan plan = influence_plan<T>(problem, *tests.objective, candidates.width);
   if (o.plan) return print_facts(o, plan_facts(plan, ScoreFile<T>::bytes(m, candidates.columns, candidates.width)));
   require_memory("influence", plan, problem.device());
   const std::string request = fingerprint(problem, Influence<T>::kTestBlock);
@@ -280,8 +284,7 @@ void run_influence(const Invocation& call) {
   const double norm = start_gradient_norm(problem);
   // What cannot take its place in the end is refused now.
   for (const char* name : {"top.csv", "report.json", "manifest.json"}) const io::AtomicFile probe(folder / name);
-  if (o.second_order && !candidates.groups.empty())
-    return run_newton_steps<T>(problem, tests, candidates, folder, norm);
+  if (solves_by_set) return run_newton_steps<T>(problem, tests, candidates, folder, norm);
   run_blocks<T>(problem, tests, candidates, folder, request, norm);
 }
 

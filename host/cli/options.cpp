@@ -109,7 +109,7 @@ void add_vectors(CLI::App& app, Options& o) {
 }
 
 void add_solver(CLI::App& app, Options& o) {
-  app.add_option("--solver", o.solver, "cg, block-cg, direct, lissa, or auto: what takes the least work of the first three")
+  app.add_option("--solver", o.solver, "cg, block-cg (directions shared by all right-hand sides), direct, lissa, or auto: the one of the first three that should take the least work")
       ->check(one_of({"auto", "cg", "block-cg", "direct", "lissa"}))
       ->capture_default_str();
   app.add_option("--damping", o.damping, "added to the Hessian's diagonal; the same in every solver")

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <clout/engine/scaling.hpp>
+#include <clout/engine/solver_choice.hpp>
 #include <clout/engine/training.hpp>
 #include <clout/host/cli/output.hpp>
 #include <clout/host/cli/problem.hpp>
@@ -234,6 +235,17 @@ template <>
 Objective<float>& Problem::objective<float>() {
   if (!single_) single_ = objective_on<float>(*data_, options_.l2);
   return *single_;
+}
+
+void Problem::choose_solver(Index right_hand_sides) {
+  if (options_.solver != "auto") return;
+  const auto choose = [&]<class T>(const Objective<T>& fast) {
+    return clout::choose_solver(fast, right_hand_sides, options_.tolerance, kMostDirectParameters);
+  };
+  const SolverChoice choice = options_.is_single() ? choose(objective<float>()) : choose(objective<double>());
+  options_.solver = choice.name;
+  solver_choice_ = choice.name + ": " + choice.reason;
+  manifest_.set("solver_choice", solver_choice_);
 }
 
 double start_gradient_norm(Problem& problem) {

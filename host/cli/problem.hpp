@@ -53,6 +53,11 @@ class Problem {
   void set_parameters(std::vector<double> theta);
   const std::vector<double>& theta() const { return theta_; }
 
+  /// Makes a --solver auto the one that so many right-hand sides are worth; the manifest says why, as solver_choice() does.
+  void choose_solver(Index right_hand_sides);
+  /// Why the solver was chosen; empty where the command line names one.
+  const std::string& solver_choice() const { return solver_choice_; }
+
   /// The objective in precision T at θ; made when first asked for.
   template <class T>
   Objective<T>& objective();
@@ -100,9 +105,13 @@ class Problem {
   std::unique_ptr<Dataset<double>> data_;
   std::optional<double> largest_input_;
   std::vector<double> theta_;
+  std::string solver_choice_;
   std::unique_ptr<Objective<double>> exact_;
   std::unique_ptr<Objective<float>> single_;
 };
+
+/// Largest model whose explicit Hessian is assembled.
+constexpr Index kMostDirectParameters = 20'000;
 
 /// ‖∇R(θ)‖ in double. Warns where that is not a minimum's: influence leaves the rest out. Throws NotCertified where its
 /// square would leave float64.

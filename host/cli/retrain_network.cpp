@@ -97,6 +97,7 @@ void retrain_network(const Invocation& call) {
   io::Journal journal = io::Journal::open(folder / kRetrainJournal, request, o.resume);
   const EmptyJournal nothing_yet{journal};
 
+  problem.choose_solver(m);
   const std::unique_ptr<Solver> solver = make_solver<T>(problem);
   Influence<T> influence(problem.objective<T>(), *tests.objective, *solver, problem.theta());
   const std::vector<double> predicted = predictions(influence, groups, m, n, o, problem.progress());

@@ -10,9 +10,6 @@
 
 namespace clout::cli {
 
-/// Largest model whose explicit Hessian is assembled.
-constexpr Index kMostDirectParameters = 20'000;
-
 inline void require_explicit(Index parameters) {
   require(parameters <= kMostDirectParameters,
           "an explicit Hessian of " + std::to_string(parameters) + " parameters; expected at most " +
@@ -67,6 +64,11 @@ inline nlohmann::ordered_json solver_facts(const Options& o, const DeviceInfo& d
                   {"repeats", o.repeats},     {"published", o.published}, {"seed", o.seed}});
   else facts["max_iterations"] = o.max_iterations;
   return facts;
+}
+
+/// Why --solver auto became what it is, among a run's facts.
+inline void add_choice(nlohmann::ordered_json& facts, const Problem& problem) {
+  if (!problem.solver_choice().empty()) facts["solver_choice"] = problem.solver_choice();
 }
 
 }  // namespace clout::cli

@@ -29,6 +29,7 @@ class BlockSolverTest : public ::testing::Test {
   void expect_solved(const Solved& solved, const oracle::Matrix& v, double damping = 0) {
     EXPECT_TRUE(solved.report.certified()) << solved.report.first_failure();
     for (std::size_t j = 0; j < v.size(); ++j) {
+      if (oracle::norm(v[j]) == 0) continue;
       EXPECT_LE(true_residual(matrix_, damping, solved.solutions[j], v[j]), 1.01e-10) << "column " << j;
     }
   }
@@ -73,7 +74,9 @@ TYPED_TEST(BlockSolverTest, RightHandSidesMayDependOnEachOther) {
   for (std::size_t i = 0; i < v[5].size(); ++i) v[5][i] = v[1][i] - 2 * v[2][i];
   v[6].assign(v[6].size(), 0);
   for (auto& value : v[7]) value *= 1e-30;
-  this->expect_solved(this->block(v), v);
+  const Solved solved = this->block(v);
+  this->expect_solved(solved, v);
+  EXPECT_EQ(solved.solutions[6], v[6]);
 }
 
 TYPED_TEST(BlockSolverTest, MoreRightHandSidesThanParameters) {
