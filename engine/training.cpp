@@ -110,7 +110,9 @@ class Newton {
     for (const std::vector<double>& direction : {went, theta_}) {
       const Buffer<double> vector(exact_.device(), std::span<const double>(direction));
       const std::string found = exact_.obstacle_along(vector.view(1, size()));
-      if (!found.empty()) return found + (exact_.l2() > 0 ? " (--l2 is too small to show at this --tolerance)" : "");
+      if (!found.empty() && exact_.l2() > 0)
+        return "the regulariser is lost in the tolerance, and without one there is no minimum: lower --tolerance, or raise --l2";
+      if (!found.empty()) return found;
     }
     return {};
   }

@@ -22,7 +22,7 @@ constexpr double kMostLeft = 0.9;
 void require_minimum(const std::vector<Index>& group, const std::string& obstacle) {
   if (obstacle.empty()) return;
   const std::string who = group.empty() ? "all" : "row " + std::to_string(group[0]) + (group.size() > 1 ? ", …" : "");
-  throw NotCertified("retrain: without " + who + ": " + obstacle + " (no results were written)");
+  throw NotCertified("without " + who + ": " + obstacle + " (no results were written)");
 }
 
 }  // namespace

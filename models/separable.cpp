@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <clout/models/linear_model.hpp>
 #include <cmath>
+#include <limits>
 
 namespace clout {
 namespace {
@@ -9,6 +10,7 @@ constexpr Index kRowBlock = 4096;  // rows of X on the host at once
 // Changes of a logit beside another below this part of what the row can make them are none: directions are known to
 // about that.
 constexpr double kNoChange = 1e-6;
+constexpr double kUnit = std::numeric_limits<double>::epsilon();
 
 /// The largest |x| of each feature, 0 where all are 0: [d].
 template <class T>
@@ -38,9 +40,9 @@ std::string LinearModel<T>::obstacle_along(MatrixView<const T> direction) {
     largest = std::max(largest, std::abs(bias(c)));
     for (std::size_t f = 0; f < d; ++f) largest = std::max(largest, sizes[f] * std::abs(static_cast<double>(v[c * d + f])));
   }
-  bool falls = false;
+  bool falls = false, separates = true;  // strictly, to rounding: then nothing smaller matters
   const std::size_t implied = classes == 1 ? 1 : 0;  // classes whose output is always 0
-  std::vector<double> z(implied + classes);
+  std::vector<double> z(implied + classes), sizes_of_terms(z.size());
   for (Index first = 0; first < examples(); first += kRowBlock) {
     const Index count = std::min(kRowBlock, examples() - first);
     const std::vector<double> x = data_.host_features(first, count);
@@ -51,16 +53,25 @@ std::string LinearModel<T>::obstacle_along(MatrixView<const T> direction) {
       for (std::size_t f = 0; f < d; ++f) reach += sizes[f] > 0 ? std::abs(row[f]) / sizes[f] * largest : 0;
       for (std::size_t c = 0; c < classes; ++c) {
         double& output = z[implied + c] = bias(c);
-        for (std::size_t f = 0; f < d; ++f) output += static_cast<double>(v[c * d + f]) * row[f];
+        double& size = sizes_of_terms[implied + c] = std::abs(output);
+        for (std::size_t f = 0; f < d; ++f) {
+          const double term = static_cast<double>(v[c * d + f]) * row[f];
+          output += term;
+          size += std::abs(term);
+        }
       }
-      const double own = z[static_cast<std::size_t>(data_.host_labels()[static_cast<std::size_t>(first + i)])];
-      for (const double other : z) {
-        if (own - other < -kNoChange * reach) return {};
-        falls = falls || own - other > kNoChange * reach;
+      const auto label = static_cast<std::size_t>(data_.host_labels()[static_cast<std::size_t>(first + i)]);
+      for (std::size_t other = 0; other < z.size(); ++other) {
+        if (other == label) continue;
+        const double margin = z[label] - z[other];
+        const double rounding = kUnit * static_cast<double>(d + 2) * (sizes_of_terms[label] + sizes_of_terms[other]);
+        separates = separates && margin > rounding;
+        if (margin < -kNoChange * reach) return {};
+        falls = falls || margin > kNoChange * reach;
       }
     }
   }
-  if (!falls) return {};
+  if (!falls && !separates) return {};
   return "classes are separable, so without a regulariser the parameters run away and there is no minimum; raise --l2";
 }
 

@@ -13,6 +13,10 @@ using Facts = nlohmann::ordered_json;
 // Actual changes known no better than to this part of the largest of them are worth a warning.
 constexpr double kCoarse = 0.01;
 constexpr double kPredictionTolerance = 1e-10;  // true relative residual
+// Estimated distances: of steps that change outputs by less than this, curvatures by some factor of e^±this; and what
+// that, and a step of finite accuracy, may leave out.
+constexpr double kMostMoved = 0.5;
+constexpr double kSafety = 2;
 
 std::string loo_csv(const Groups& groups, bool by_group, const std::vector<std::int32_t>& labels,
                     std::span<const Index> tests, const std::vector<RetrainedModel>& models,
@@ -47,7 +51,9 @@ ChangeErrors::Point start_point(Problem& problem, const HessianFactor<T>& factor
 double ChangeErrors::distance(const Point& point) const {
   const double gradient = point.gradient_norm + gradient_rounding + sized_gradient_rounding * point.size;
   if (are_bounds()) return gradient / convexity;
-  return point.gain > 0 ? point.gain * gradient : std::numeric_limits<double>::infinity();
+  const double step = point.gain * gradient;
+  const bool tells = point.gain > 0 && step * output_reach < kMostMoved;
+  return tells ? kSafety * step : std::numeric_limits<double>::infinity();
 }
 
 double ChangeErrors::of(const Point& start, const Point& model, std::size_t test) const {
@@ -96,7 +102,9 @@ void retrain_exactly(const ExactRetraining<T>& retraining, Problem& problem, Pro
   double largest = 0;
   for (const double change : actual) largest = std::max(largest, std::abs(change));
   if (!(error <= kCoarse * largest))
-    warn("retrain: the actual changes (up to " + number_text(largest, 3) + ") are certain to " + number_text(error, 3) +
+    warn("retrain: the actual changes (up to " + number_text(largest, 3) + ") are " +
+         (std::isfinite(error) ? (retraining.errors.are_bounds() ? "certain to " : "known to some ") + number_text(error, 3)
+                               : "of fits whose minimum is farther than can be told, known roughly") +
          " only, at gradient norms of " + number_text(worst, 3) + " and, of --params, " +
          number_text(retraining.start_gradient_norm, 3) + ": lower --tolerance, of train too, or raise --l2");
   Facts facts{{"models", count},

@@ -17,7 +17,11 @@ struct ChangeErrors {
   std::vector<double> rounding;        ///< [tests] of a difference of two losses,
   std::vector<double> sized_rounding;  ///< [tests] and what ‖θ‖ adds, per unit
   double gradient_rounding = 0, sized_gradient_rounding = 0;  ///< the same of a gradient's norm
-  double convexity = 0;  ///< λ where objectives are λ-strongly convex: errors are bounds. Else 0: by gains, estimates
+  double convexity = 0;    ///< λ where objectives are λ-strongly convex: errors are bounds. Else 0: by gains, estimates
+  /// Most that outputs of a training example move for θ's way, per unit of length; 0 where there is no such bound. An
+  /// estimate is of a step that moves them little: the Hessian along a longer one is another (Bach 2010), and how far the
+  /// minimum is cannot be told.
+  double output_reach = 0;
 
   bool are_bounds() const { return convexity > 0; }
   double distance(const Point& point) const;

@@ -204,9 +204,11 @@ void run_blocks(Problem& problem, Problem::Tests& tests, const Candidates& candi
 /// --groups with --second-order: every set has a solve of its own, whatever the number of tests.
 template <class T>
 void run_newton_steps(Problem& problem, Problem::Tests& tests, const Candidates& candidates, const OutputFolder& folder,
-                      double norm) {
+                      const std::string& request, double norm) {
   const Options& o = problem.options();
   const Index m = std::ssize(tests.rows), count = candidates.columns;
+  io::Journal journal = io::Journal::open(folder / kJournal, request, o.resume);  // keeps other runs out of the folder
+  const EmptyJournal nothing_in_it{journal};
   const NewtonStepScores scores = newton_step_scores<T>(problem, *tests.objective, candidates.groups);
   std::string top = top_header(candidates);
   for (Index t = 0; t < m; ++t) {
@@ -238,6 +240,8 @@ void run_self_influence(Problem& problem, const OutputFolder& folder) {
   if (o.plan) return print_facts(o, plan_facts(plan, static_cast<std::uint64_t>(n) * sizeof(T)));
   require_memory("influence", plan, problem.device());
   const double norm = start_gradient_norm(problem);
+  io::Journal journal = io::Journal::open(folder / kJournal, fingerprint(problem, 0), false);  // keeps other runs out
+  const EmptyJournal nothing_in_it{journal};
   SelfInfluence result;
   if (has_shorter_self_influence(exact) && problem.parameters() <= kMostDirectParameters) {
     const auto solver = make_solver<T>(problem, problem.objective<T>(), exact, o.damping,
@@ -268,7 +272,6 @@ void run_influence(const Invocation& call) {
   const Options& o = call.options;
   const OutputFolder folder(o, kResults);
   Problem problem(o, call.command_line);
-  if (!o.spec.empty()) problem.manifest().add_input(o.spec);
   if (o.self) return run_self_influence<T>(problem, folder);
   if (o.second_order) require_second_order(problem);
   Problem::Tests tests = problem.load_tests();
@@ -284,7 +287,7 @@ void run_influence(const Invocation& call) {
   const double norm = start_gradient_norm(problem);
   // What cannot take its place in the end is refused now.
   for (const char* name : {"top.csv", "report.json", "manifest.json"}) const io::AtomicFile probe(folder / name);
-  if (solves_by_set) return run_newton_steps<T>(problem, tests, candidates, folder, norm);
+  if (solves_by_set) return run_newton_steps<T>(problem, tests, candidates, folder, request, norm);
   run_blocks<T>(problem, tests, candidates, folder, request, norm);
 }
 

@@ -31,6 +31,7 @@ void run_train(const Invocation& call) {
     if (!call.options.allow_uncertified) throw NotCertified(line + " (nothing was written; --allow-uncertified would)");
     warn("not certified: " + line);
   }
+  problem.warn_of_rounded_logits("train", theta);
   Facts steps = Facts::array();
   for (const TrainingStep& step : report.steps)
     steps.push_back({{"objective", step.objective},

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <clout/host/cli/output.hpp>
 #include <clout/host/io/npy.hpp>
 #include <cmath>
@@ -115,6 +116,29 @@ void expect_no_input(const Options& o, const fs::path& path) {
 
 }  // namespace
 
+namespace {
+
+/// A manifest with results; null where `path` is none.
+nlohmann::ordered_json read_manifest(const fs::path& path) {
+  std::error_code unknown;
+  if (!fs::is_regular_file(path, unknown) || fs::file_size(path, unknown) == 0) return nullptr;
+  auto manifest = nlohmann::ordered_json::parse(io::read_text(path, "a manifest"), nullptr, false);
+  const bool is_whole = manifest.is_object() && manifest.value("results", nlohmann::ordered_json()).is_array();
+  return is_whole ? manifest : nullptr;
+}
+
+/// The names of files that a manifest says were written with it.
+std::vector<std::string> results_of(const fs::path& manifest_path) {
+  std::vector<std::string> names;
+  const nlohmann::ordered_json manifest = read_manifest(manifest_path);
+  if (manifest.is_null()) return names;
+  for (const auto& name : manifest["results"])
+    if (name.is_string()) names.push_back(name.get<std::string>());
+  return names;
+}
+
+}  // namespace
+
 OutputFolder::Missing::Missing(const fs::path& path) {
   const auto is_missing = [](const fs::path& at) {
     std::error_code why;
@@ -135,7 +159,8 @@ OutputFolder::OutputFolder(const Options& options, std::initializer_list<const c
 }
 
 void OutputFolder::supersede_earlier(io::ResultFiles& results) const {
-  for (const std::string& name : results_) results.supersede(path_ / name);
+  for (const std::string& name : results_of(path_ / "manifest.json"))
+    if (std::find(results_.begin(), results_.end(), name) != results_.end()) results.supersede(path_ / name);
 }
 
 namespace {
@@ -150,11 +175,9 @@ nlohmann::ordered_json input_contents(const nlohmann::ordered_json& manifest) {
 
 /// The manifest of `folder` where all results that it names are there, else null.
 nlohmann::ordered_json whole_manifest(const OutputFolder& folder) {
-  const fs::path path = folder / "manifest.json";
+  const nlohmann::ordered_json manifest = read_manifest(folder / "manifest.json");
+  if (manifest.is_null()) return nullptr;
   std::error_code unknown;
-  if (!fs::is_regular_file(path, unknown)) return nullptr;
-  auto manifest = nlohmann::ordered_json::parse(io::read_text(path, "a manifest"), nullptr, false);
-  if (!manifest.is_object() || !manifest.value("results", nlohmann::ordered_json()).is_array()) return nullptr;
   for (const auto& name : manifest["results"])
     if (!name.is_string() || !fs::is_regular_file(folder / name.get<std::string>(), unknown)) return nullptr;
   return manifest;
@@ -217,7 +240,9 @@ void write_array(const Options& options, io::Manifest& manifest, const std::vect
                  const std::vector<T>& values, const std::string& report) {
   io::ResultFiles results;
   write_values<T>(results, options.out, shape, values);
-  results.supersede(options.out + kReport);
+  const std::string earlier = fs::path(options.out + kReport).filename().string();
+  const std::vector<std::string> names = results_of(io::manifest_beside(options.out));
+  if (std::find(names.begin(), names.end(), earlier) != names.end()) results.supersede(options.out + kReport);
   if (!report.empty()) results.add(options.out + kReport, report);
   manifest.write(results, io::manifest_beside(options.out));
   results.commit();

@@ -36,7 +36,8 @@ class OutputFolder {
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-  /// What an earlier run of this verb wrote here and `results` do not hold goes away when they take their place.
+  /// What the manifest here says that an earlier run of this verb wrote, and `results` do not hold, goes away when they
+  /// take their place.
   void supersede_earlier(io::ResultFiles& results) const;
 
  private:

@@ -98,6 +98,7 @@ Problem::Problem(const Options& options, const std::vector<std::string>& command
   }
   const bool tests_are_training_rows = options.test_x.empty() && !options.test_index.empty();
   if (!tests_are_training_rows) examples_.x = io::NpyArray();  // the device holds it now
+  if (!options.spec.empty()) add_input(options.spec);
   if (!options.params.empty()) load_parameters();
 }
 
@@ -182,7 +183,7 @@ void Problem::load_parameters() {
     throw InvalidInput(options_.params + ": shape " + io::shape_text(shape) + "; expected [" +
                        std::to_string(parameters()) + "]: " + model_.layout_text());
   set_parameters(std::move(theta));
-  if (model_.is_logistic()) warn_of_rounded_logits();
+  if (model_.is_logistic()) warn_of_rounded_logits(options_.params, theta_);
 }
 
 double Problem::largest_input() {
@@ -194,11 +195,11 @@ double Problem::largest_input() {
   return *largest_input_;
 }
 
-void Problem::warn_of_rounded_logits() {
-  const double size = scaled_norm(theta_) * largest_input();
+void Problem::warn_of_rounded_logits(const std::string& name, const std::vector<double>& theta) {
+  const double size = scaled_norm(theta) * largest_input();
   const double rounding = std::numeric_limits<double>::epsilon() * size;
   if (rounding > kRoundedLogits && std::isfinite(rounding))
-    warn(options_.params + ": logits are sums of terms of up to " + number_text(size, 2) + ", so probabilities, and the Hessian that residuals are of, are known to some " + number_text(rounding, 2) +
+    warn(name + ": logits are sums of terms of up to " + number_text(size, 2) + ", so probabilities, and what gradients and residuals are made of, are known to some " + number_text(rounding, 2) +
          " only: where such terms cancel, centre and scale x");
 }
 

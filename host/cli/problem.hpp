@@ -52,6 +52,8 @@ class Problem {
 
   void set_parameters(std::vector<double> theta);
   const std::vector<double>& theta() const { return theta_; }
+  /// Warns where those of `theta`, of --model logistic, are known too roughly for what residuals and gradients say.
+  void warn_of_rounded_logits(const std::string& name, const std::vector<double>& theta);
 
   /// Makes a --solver auto the one that so many right-hand sides are worth; the manifest says why, as solver_choice() does.
   void choose_solver(Index right_hand_sides);
@@ -93,7 +95,6 @@ class Problem {
   Dataset<double> to_dataset(const Examples& examples, std::span<const Index> rows, const std::string& name);
   void add_input(const std::string& path);
   void load_parameters();
-  void warn_of_rounded_logits();
 
   Options options_;
   Model model_;

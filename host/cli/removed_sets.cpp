@@ -74,6 +74,11 @@ Groups requested_groups(const Options& o, const Dataset<double>& data) {
   return groups;
 }
 
+void expect_not_given(const Options& o, std::initializer_list<const char*> options, const std::string& why) {
+  for (const char* option : options)
+    if (o.is_given(option)) throw InvalidInput(std::string(option) + ": would do nothing (" + why + "); expected none");
+}
+
 std::string names_header(bool by_group) { return by_group ? "group,size" : "train_index,label"; }
 
 std::string name_of(const Groups& groups, std::size_t group, bool by_group, const std::vector<std::int32_t>& labels) {

@@ -42,6 +42,9 @@ std::vector<double> predictions(Influence<T>& influence, const Groups& groups, I
 std::string names_header(bool by_group);
 std::string name_of(const Groups& groups, std::size_t group, bool by_group, const std::vector<std::int32_t>& labels);
 
+/// Throws InvalidInput where one of `options` is given: it would do nothing.
+void expect_not_given(const Options& o, std::initializer_list<const char*> options, const std::string& why);
+
 /// What retrain may write into its folder.
 inline constexpr std::initializer_list<const char*> kRetrainResults = {"loo.csv", "actual.npy", "predicted.npy",
                                                                        "summary.json", "manifest.json"};

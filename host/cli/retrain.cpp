@@ -53,6 +53,7 @@ ChangeErrors change_errors(Problem& problem, const std::vector<double>& test_nor
   errors.gradient_rounding = kUnit * (n + k + 8) * std::numbers::sqrt2 * largest;
   errors.sized_gradient_rounding = kUnit * ((d + 2) * largest * largest + 2 * o.l2);
   errors.convexity = o.bias ? 0 : o.l2;
+  errors.output_reach = std::numbers::sqrt2 * largest;
   return errors;
 }
 
@@ -67,6 +68,7 @@ void run_retrain(const Invocation& call) {
     throw InvalidInput("--damping " + number_text(o.damping) +
                        ": is of --model convnet; retrained fits are exact, and "
                        "predictions for them undamped");
+  expect_not_given(o, {"--solver", "--max-iterations"}, "retrain of a logistic model predicts by a factor of the Hessian");
   const OutputFolder folder(o, kRetrainResults);
   Problem problem(o, call.command_line);
   Problem::Tests tests = problem.load_tests();

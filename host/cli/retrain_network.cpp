@@ -7,6 +7,7 @@
 #include <clout/host/fine_tuning.hpp>
 #include <clout/host/io/atomic_file.hpp>
 #include <cmath>
+#include <numeric>
 
 namespace clout::cli {
 namespace {
@@ -73,6 +74,29 @@ double noise_floor(const std::vector<std::vector<double>>& controls) {
   return std::sqrt(squares / static_cast<double>(controls[0].size()));
 }
 
+/// Throws NotCertified, or with --allow-uncertified warns, where steps have run away: to a mean test loss beyond ten times
+/// what it was, or is at knowing nothing.
+void expect_no_divergence(const Options& o, Objective<double>& tests, const FineTuned& tuned) {
+  constexpr double kRunaway = 10;
+  const auto mean = [](const std::vector<double>& values) {
+    return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+  };
+  Buffer<double> losses(tests.device(), tests.examples());
+  tests.losses(losses.view(tests.examples(), 1));
+  const double start = mean(losses.to_host());
+  const double most = kRunaway * std::max(start, std::log(static_cast<double>(tests.classes())));
+  for (const auto* runs : {&tuned.controls, &tuned.models})
+    for (const std::vector<double>& changes : *runs) {
+      const double reached = start + mean(changes);
+      if (reached <= most) continue;
+      const std::string line = "retrain: diverged: the mean test loss is " + number_text(reached, 3) + " after " +
+                               std::to_string(o.steps) + " steps, " + number_text(start, 3) +
+                               " at the start: lower --learning-rate";
+      if (!o.allow_uncertified) throw NotCertified(line + " (no results were written; --allow-uncertified would)");
+      return warn("not certified: " + line);
+    }
+}
+
 }  // namespace
 
 template <class T>
@@ -93,7 +117,9 @@ void retrain_network(const Invocation& call) {
       .steps = o.steps,
       .controls = o.controls};
   const std::string request = fingerprint(options, start.step, o, problem.manifest(), problem.device().info());
-  if (is_finished(o, folder, kRetrainJournal, request, problem.manifest())) return;
+  Facts whole = Facts::parse(request);  // with what predictions depend on
+  whole.update(solver_facts(o, problem.device().info()));
+  if (is_finished(o, folder, kRetrainJournal, whole.dump(), problem.manifest())) return;
   io::Journal journal = io::Journal::open(folder / kRetrainJournal, request, o.resume);
   const EmptyJournal nothing_yet{journal};
 
@@ -104,6 +130,7 @@ void retrain_network(const Invocation& call) {
   const FineTuned tuned = fine_tune<T>(problem.objective<T>(), *tests.objective, start, groups, options, &journal,
                                        problem.progress());
 
+  expect_no_divergence(o, *tests.objective, tuned);
   std::vector<double> actual;
   for (const auto& changes : tuned.models)
     for (std::size_t t = 0; t < changes.size(); ++t) actual.push_back(changes[t] - tuned.controls[0][t]);

@@ -72,7 +72,8 @@ double objective_at(ConvNet<double>& exact, const std::vector<T>& parameters) {
 void expect_no_finished_run(const OutputFolder& folder) {
   if (!std::filesystem::exists(folder / "train.journal") || !std::filesystem::exists(folder / "train.json")) return;
   const nlohmann::json facts = io::parse_json(io::read_text(folder / "train.json", "JSON"), "JSON");
-  const std::string steps = facts.is_object() && facts.contains("steps") ? facts["steps"].dump() : "some";
+  const bool is_network = facts.is_object() && facts.contains("steps") && facts["steps"].is_number();
+  const std::string steps = is_network ? facts["steps"].dump() : "other";
   throw InvalidInput(folder.path().string() + ": holds a finished run of " + steps +
                      " steps; expected none: --resume goes on (with more --steps), or choose another --out");
 }

@@ -142,7 +142,7 @@ void AtomicFile::flush() {
 void AtomicFile::give_up(int error) {
   discard();
   fail(label_,
-       fmt::format("cannot be written ({}); expected room for the whole file, nothing was left behind", reason(error)));
+       fmt::format("cannot be written ({}); expected room for the whole file; no result was put in place", reason(error)));
 }
 
 void AtomicFile::discard() noexcept {
@@ -167,7 +167,6 @@ void ResultFiles::commit() {
   for (const fs::path& path : earlier_) {
     if (std::find(paths_.begin(), paths_.end(), path) != paths_.end()) continue;
     remove_left_over(path);
-    remove_file(ResumableFile::unfinished(path));
     remove_file(path);
   }
   for (const auto& file : files_) file->publish();

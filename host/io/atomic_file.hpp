@@ -57,8 +57,7 @@ class ResultFiles {
   void add(const std::filesystem::path& path, std::string_view text) { add(path).write(text); }
   /// A file that is written to elsewhere; it takes its place after all others.
   void add(ResumableFile& file);
-  /// An earlier run's result at `path` must not stand beside these: unless it is one of them it is deleted, with what
-  /// was left unfinished of it, once all are written and before the first takes its place.
+  /// An earlier run's result at `path` must not stand beside these: unless it is one of them it is deleted once all are written and before the first takes its place.
   void supersede(const std::filesystem::path& path) { earlier_.push_back(path); }
 
   /// Of all that was added.

@@ -21,7 +21,7 @@ ResumableFile::ResumableFile(const fs::path& path, std::uint64_t bytes, bool res
   const fs::file_status status = fs::status(target_, unknown);
   if (fs::exists(status) && !fs::is_regular_file(status))
     fail(label_, "is there and is not a regular file; expected the name of a file to write");
-  const int flags = O_RDWR | O_CLOEXEC | (resume ? 0 : O_CREAT | O_TRUNC);
+  const int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | (resume ? 0 : O_CREAT | O_TRUNC);
   descriptor_ = Descriptor(::open(temporary_.c_str(), flags, 0666));
   if (!descriptor_.is_open())
     fail(display(temporary_), fmt::format("cannot be opened ({}); expected {}", reason(errno),

@@ -92,6 +92,9 @@ def main():
         all_of("strong regulariser", x, y, tx, ty, l2=1e6, tolerance=1e-13)
         all_of("strong regulariser, bias", x, y, tx, ty, l2=1e6, bias=True, tolerance=1e-13)
         all_of("large inputs", x * 1e3, y, tx * 1e3, ty, l2=1, tolerance=1e-9)
+        # A class that a removal leaves next to no weight: the minimum lies far out where gradients are next to nothing.
+        far = dict(x=np.array([[0.5], [-1], [1.5], [-0.3], [0.2], [2]]), y=np.array([0, 0, 0, 0, 1, 1]), tx=np.array([[2.0]]), ty=np.array([1]))
+        all_of("next to no weight", *far.values(), l2=0.1, bias=True, weights=np.array([1, 1, 1, 1, 1, 1e-14]))
         for seed in range(6):
             other = np.random.default_rng(100 + seed)
             all_of(f"random {seed}", other.standard_normal((16, 4)), np.concatenate([[0, 1], other.integers(0, 2, 14)]), other.standard_normal((3, 4)),

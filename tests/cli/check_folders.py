@@ -65,6 +65,31 @@ def check_one_run(bench):
     open(os.path.join(folder.path, "mine.npy"), "w").close()
     folder.run("beside a user's own", *influence, *files.tests())
     folder.holds("a user's own stays", "scores.npy", "top.csv", "group_scores.npy", "mine.npy", *always)
+    for verb, more, named in (("influence", ["--self"], ["scores.npy", "top.csv"]), ("retrain", [*files.tests(), "--all"], ["actual.npy", "predicted.npy"])):
+        folder = Folder(program, files, "own-" + verb)
+        os.makedirs(folder.path)
+        for name in named:  # as results are, but no manifest says that they are some
+            bench.raw(os.path.join("own-" + verb, name), b"mine")
+        folder.run(f"{verb} beside a user's own", verb, *files.options(), *more)
+        for name in named:
+            with open(os.path.join(folder.path, name), "rb") as file:
+                program.expect(file.read() == b"mine", f"{verb} beside a user's own", f"{name} is another")
+    for text in (b"", b"[", b"null", b'{"results": 3}', b'{"results": [3, "../mine.npy", "mine.npy"]}'):
+        bench.raw(os.path.join("own", "manifest.json"), text)
+        folder = Folder(program, files, "own")
+        folder.run(f"beside the manifest {text}", *influence, "--self")
+        program.expect(os.path.exists(os.path.join(folder.path, "mine.npy")), f"beside the manifest {text}", "mine.npy is gone")
+    report = bench.raw("g.npy.report.json", b"mine")
+    program.run("gradient", *files.options(), "--out", files.path("g.npy"), "--device", program.device)
+    program.expect(os.path.exists(report), "gradient beside a user's own report", "it is gone")
+    # Unfinished work of another run is not this one's.
+    folder = Folder(program, files, "unfinished")
+    folder.run("a plain run", *influence, *files.tests())
+    for name in ("influence.journal", ".scores.npy.part"):
+        bench.raw(os.path.join("unfinished", name), b"half")
+    for more in (["--self"], [*files.tests(), "--groups", groups, "--second-order"]):
+        done = program.run(*influence, *more, "--out", folder.path, "--device", program.device)
+        program.expect(done.returncode == 2 and "journal" in done.stderr, f"unfinished work, {more[0]}", done.stderr)
     # Another verb's results stay.
     fitted = Folder(program, files, "fit2")
     fitted.run("train", "train", *files.options(fitted=False))
@@ -89,6 +114,31 @@ def check_networks(bench):
     folder.holds("network", "params.npy", "moments.npy", "train.json", "train.journal", "manifest.json")
     folder.run("logistic", "train", *files.options(fitted=False))
     folder.holds("logistic", "params.npy", "train.json", "train.journal", "manifest.json")
+
+
+def check_specs(bench):
+    """A network's description is an input: another one is another request, and the manifest has it"""
+    program, files = bench.program, bench.files
+    images = files.save("images", np.random.default_rng(0).standard_normal((24, 1, 6, 5)))
+    specs = [bench.raw(name, text.encode()) for name, text in (("one.json", NET), ("two.json", NET.replace('"kernel":3', '"kernel":3,"stride":2')))]
+    folder = Folder(program, files, "specs")
+    network = lambda spec: ["--model", "convnet", "--spec", spec, "--x", images, "--y", files.path("y.npy")]
+    training = ["--batch", 5, "--steps", 5]
+    folder.run("train", "train", *network(specs[0]), *training)
+    with open(os.path.join(folder.path, "manifest.json"), encoding="utf-8") as file:
+        program.expect(any(entry["path"] == specs[0] for entry in json.load(file)["inputs"]), "train", "the manifest has no spec")
+    done = program.run("train", *network(specs[1]), *training, "--steps", 10, "--resume", "--out", folder.path, "--device", program.device)
+    program.expect(done.returncode == 2, "train --resume by another spec", f"exit code {done.returncode}")
+    again = ["retrain", *network(specs[0]), "--params", os.path.join(folder.path, "params.npy"), "--test-index", 0, "--indices",
+             files.path("indices.npy"), "--steps", 3, "--damping", 1]
+    retrained = Folder(program, files, "specs-retrained")
+    retrained.run("retrain", *again)
+    for what, other in (("spec", specs[1]), ("damping", 5)):
+        changed = [other if part in (specs[0], 1) and part == (specs[0] if what == "spec" else 1) else part for part in again]
+        done = retrained.run(f"retrain --resume, another {what}", *changed, "--resume", "--json")
+        program.expect("already_finished" not in done.stdout, f"retrain --resume, another {what}", done.stdout)
+    done = program.run(*again, "--learning-rate", 1e6, "--drops", 10**5, "--out", files.path("specs-diverged"), "--device", program.device)
+    program.expect(done.returncode in (2, 3), "retrain that runs away", f"exit code {done.returncode}")
 
 
 def check_finished(bench):
@@ -131,10 +181,10 @@ def check_left_over(bench):
     folder = Folder(program, files, "left")
     os.makedirs(folder.path)
     temporary = lambda name, process: f".{name}.{process}-0-0123abcd.tmp"
-    for name in ("top.csv", "manifest.json", "probe", "group_scores.npy"):
+    for name in ("top.csv", "manifest.json", "probe"):
         open(os.path.join(folder.path, temporary(name, gone.pid)), "w").close()
-    open(os.path.join(folder.path, ".relabel_scores.npy.part"), "w").close()
-    stay = [temporary("top.csv", os.getpid()), temporary("mine.csv", gone.pid), ".top.csv.old.tmp"]
+    # Of a live run, of files that this run does not write, of no run.
+    stay = [temporary("top.csv", os.getpid()), temporary("group_scores.npy", gone.pid), ".relabel_scores.npy.part", temporary("mine.csv", gone.pid), ".top.csv.old.tmp"]
     for name in stay:
         open(os.path.join(folder.path, name), "w").close()
     folder.run("influence", "influence", *files.options(), *files.tests())
@@ -164,7 +214,7 @@ def check_mnist_arrays(bench):
 def main():
     program = Program.of(__doc__)
     with scratch() as folder:
-        for check in (check_one_run, check_networks, check_finished, check_left_over, check_links, check_mnist_arrays):
+        for check in (check_one_run, check_networks, check_specs, check_finished, check_left_over, check_links, check_mnist_arrays):
             check(Bench(program, Files(os.path.join(folder, check.__name__))))
     return program.summary()
 

@@ -91,7 +91,8 @@ TEST(ResultFiles, LeaveNothingOfAnEarlierRunBesideThem) {
   results.commit();
   EXPECT_EQ(read_bytes(folder / "kept") + read_bytes(folder / "other"), "newold");
   EXPECT_TRUE(fs::is_directory(folder / "folder"));
-  EXPECT_EQ(folder.entries(), 3u);
+  EXPECT_TRUE(fs::exists(folder / ".gone.part"));  // unfinished work of another run is not this one's
+  EXPECT_EQ(folder.entries(), 4u);
 }
 
 TEST(AtomicFile, DeletesWhatKilledProcessesLeftOfIt) {
