@@ -138,8 +138,29 @@ TYPED_TEST(TrainingTest, ARegulariserBelowTheToleranceIsNone) {
       const TrainingReport report = train<double>(*exact, *exact, theta, {.tolerance = 1e-10});
       EXPECT_LE(report.gradient_norm, 1e-10);
       EXPECT_EQ(report.converged, !separable || l2 == 1e-3) << l2;
-      EXPECT_EQ(report.obstacle.find("--l2 is too small") != std::string::npos, !report.converged) << report.obstacle;
+      EXPECT_EQ(report.obstacle.find("the regulariser is lost in the tolerance") != std::string::npos, !report.converged) << report.obstacle;
     }
+}
+
+// Beside a large common offset of x the classes are as separable as without: margins are what counts, not their part of
+// what x could make of them.
+TYPED_TEST(TrainingTest, SeparableClassesFarFromTheOriginHaveNoMinimum) {
+  CaseSizes sizes{12, 2, 2};
+  sizes.l2 = 0;
+  const LogisticCase c(sizes);
+  oracle::LogisticProblem problem = c.problem();
+  for (std::size_t i = 0; i < 12; ++i) {
+    problem.labels[i] = static_cast<int>(i % 2);
+    problem.x[2 * i] = 1e4 + (i % 2 ? 0.001L : -0.001L);
+    problem.x[2 * i + 1] = 1e4;
+  }
+  const auto exact = c.make_model<double>(this->device(), problem);
+  for (const double size : {0.0, 3e4}) {  // from nothing, and from where x₁ − x₂ separates by margins of 60 and more
+    std::vector<double> theta{-size, size, size, -size};
+    const TrainingReport report = train<double>(*exact, *exact, theta, {.tolerance = 1e-10});
+    EXPECT_FALSE(report.converged) << size;
+    EXPECT_FALSE(report.obstacle.empty()) << size;
+  }
 }
 
 // Weight zero takes a class away: with a bias there is nothing to converge to, without one there is.
