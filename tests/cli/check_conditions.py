@@ -205,6 +205,23 @@ def check_faults_of_others(bench):
             bench.program.expect(open(out, "rb").read() == first, f"the same bits, {solver}", f"not with {threads} threads")
 
 
+def check_choice(bench):
+    """--solver auto: one of the others, to the bit, and why"""
+    case = Case(bench, "choice")
+    for name, vectors, chosen in (("one", np.load(case.path("vectors.npy"))[:1], "direct"), ("many", np.random.default_rng(2).standard_normal((40, 9)), "direct")):
+        given, files = case.save(name, vectors), {}
+        for solver in ("auto", chosen):
+            out = case.path(f"{name}-{solver}.npy")
+            done = bench.program.run("solve", *case.options(vectors=given), "--solver", solver, "--device", bench.program.device, "--out", out)
+            bench.program.expect(done.returncode == 0, f"choice, {name}, {solver}", done.stderr)
+            with open(out, "rb") as file:
+                files[solver] = file.read()
+        bench.program.expect(files["auto"] == files[chosen], f"choice, {name}", f"not the bits of {chosen}")
+        with open(case.path(f"{name}-auto.npy.report.json"), encoding="utf-8") as file:
+            report = json.load(file)
+        bench.program.expect(report["solver"] == chosen and report["solver_choice"].startswith(chosen + ": "), f"choice, {name}", str(report))
+
+
 def check_scores(bench):
     """Scores that are not divided by n, of the other sign, or of another regulariser"""
     case = Case(bench, "scores")
@@ -238,7 +255,7 @@ def main():
     with scratch() as folder:
         bench = Bench(program, Files(folder))
         for part in (check_ill_conditioned, check_singular, check_data, check_right_hand_sides, check_indefinite,
-                     check_faults_of_others, check_scores):
+                     check_faults_of_others, check_choice, check_scores):
             part(bench)
     return program.summary()
 

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <random>
 
+#include <clout/engine/solver_choice.hpp>
+
 #include "engine/matrix_objective.hpp"
 #include "engine/solve.hpp"
 #include "support/evaluate.hpp"
@@ -128,6 +130,39 @@ TYPED_TEST(BlockSolverTest, TheSameBitsRunAfterRun) {
   this->set_up(this->decaying(50, 1e3));
   const oracle::Matrix v = this->random_vectors(9, 50);
   EXPECT_EQ(this->block(v).solutions, this->block(v).solutions);
+}
+
+/// A matrix whose factor is worth so many products.
+class PricedObjective : public MatrixObjective<double> {
+ public:
+  PricedObjective(Device& device, double cost) : MatrixObjective(device, with_eigenvalues({1, 2, 3})), cost_(cost) {}
+  double factor_cost() const override { return cost_; }
+
+ private:
+  double cost_;
+};
+
+TEST(SolverChoice, TakesWhatIsWorthTheFewestProducts) {
+  const auto device = make_device("cpu");
+  const auto name = [&](double cost, Index count, double tolerance = 1e-10, Index most_direct = 100) {
+    return choose_solver(PricedObjective(*device, cost), count, tolerance, most_direct).name;
+  };
+  EXPECT_EQ(name(1000, 1), "cg");  // 70 products
+  EXPECT_EQ(name(1000, 3), "cg");
+  EXPECT_EQ(name(1000, 4), "block-cg");
+  EXPECT_EQ(name(1000, 32), "block-cg");  // 706
+  EXPECT_EQ(name(600, 32), "direct");
+  EXPECT_EQ(name(600, 32, 1e-5), "block-cg");  // half the digits, half the products
+  EXPECT_EQ(name(1000, 100), "direct");
+  EXPECT_EQ(name(50, 1), "direct");
+  EXPECT_EQ(name(50, 1, 1e-10, 2), "cg");  // 3 parameters are too many
+  const SolverChoice choice = choose_solver(PricedObjective(*device, 600), 32, 1e-10, 2);
+  EXPECT_EQ(choice.name, "block-cg");
+  EXPECT_NE(choice.reason.find("more than 2 parameters are not factorised"), std::string::npos) << choice.reason;
+  device->set_memory_limit(64);
+  const SolverChoice limited = choose_solver(PricedObjective(*device, 600), 32, 1e-10, 100);
+  EXPECT_EQ(limited.name, "block-cg");
+  EXPECT_NE(limited.reason.find("beyond the memory limit"), std::string::npos) << limited.reason;
 }
 
 }  // namespace
