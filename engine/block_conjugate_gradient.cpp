@@ -13,12 +13,6 @@ constexpr double kDependent = 1e-7;
 template <>
 constexpr double kDependent<float> = 2e-6;
 
-// Below this relative residual single-precision CG only moves rounding around.
-template <class T>
-constexpr double kReachable = 0;
-template <>
-constexpr double kReachable<float> = 3e-6;
-
 bool is_running(const ColumnReport& column) { return column.status == ColumnStatus::running; }
 
 }  // namespace

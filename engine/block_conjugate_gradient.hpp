@@ -12,7 +12,7 @@ namespace clout {
 /// coefficients; a column is done where its part of C is small. Directions that the block's residuals have lost to rounding
 /// leave the basis, and products with them. A block without positive curvature ends all columns with negative_curvature.
 ///
-/// Every step takes a product with each direction, and all columns gain by all of them: 8 to 32 columns take a third to a
+/// Every step takes a product with each direction, and all columns gain by all of them: 8 to 32 columns take a quarter to a
 /// half of the products of as many separate solves. The small matrices are the host's.
 template <class T>
 class BlockConjugateGradient : public Correction<T> {

@@ -16,12 +16,6 @@ constexpr Index kCheckEvery = 4;
 constexpr Index kFirstStretch = 16;
 constexpr std::chrono::seconds kLongStretch{1};
 
-// Below this relative residual single-precision CG only moves rounding around.
-template <class T>
-constexpr double kReachable = 0;
-template <>
-constexpr double kReachable<float> = 3e-6;
-
 template <class V>
 std::vector<V> read(Device& device, const V* data, Index count) {
   std::vector<V> host(static_cast<std::size_t>(count));

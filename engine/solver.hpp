@@ -49,6 +49,12 @@ class Correction {
   virtual void describe(SolveReport& report) const { static_cast<void>(report); }
 };
 
+/// Below this relative residual conjugate gradients in precision T only move rounding around.
+template <class T>
+inline constexpr double kReachable = 0;
+template <>
+inline constexpr double kReachable<float> = 3e-6;
+
 /// The one loop behind every solver: s ← s + correction(v − (H + damping·I) s), the residual in double, until it is
 /// ≤ tolerance·‖v‖ or stops falling. In double one round is the rule; in single precision this is iterative
 /// refinement. Right-hand sides go in blocks of `kBlock`, numbered from the request, or of as many as

@@ -6,9 +6,9 @@
 namespace clout {
 namespace {
 
-// Products for each right-hand side and decimal digit, on logistic regression of MNIST (7,840 parameters, λ = 0.01,
-// digits 6 to 12): 7 by separate iterations; by blocks 3.7 of 8, 2.8 of 16, 2.2 of 32, which is close to 7/∛k.
-constexpr double kProductsPerDigit = 7;
+// Products for each right-hand side and decimal digit, as all of MNIST takes them (docs/results/block-cg-2026-11-27.txt):
+// 8.3 by separate iterations; to ten digits 3.7 by blocks of 8, 2.8 of 16, 2.2 of 32, which is close to 7/∛k.
+constexpr double kProductsPerDigit = 8.3, kOfBlock = 7;
 // Blocks of fewer right-hand sides gain less by their directions than their small matrices cost.
 constexpr Index kLeastBlock = 4;
 
@@ -21,7 +21,8 @@ SolverChoice choose_solver(const Objective<T>& objective, Index right_hand_sides
   const Index block = std::min(right_hand_sides, HessianOperator<T>::kBlock), p = objective.parameters();
   const bool shares = block >= kLeastBlock;
   const double digits = std::max(1.0, -std::log10(tolerance)), count = static_cast<double>(right_hand_sides);
-  const double iterated = count * digits * kProductsPerDigit / (shares ? std::cbrt(static_cast<double>(block)) : 1.0);
+  const double each = shares ? kOfBlock / std::cbrt(static_cast<double>(block)) : kProductsPerDigit;
+  const double iterated = count * digits * each;
   const double factorised = objective.factor_cost() + count;  // each solution is certified by a product
   SolverChoice choice{.name = shares ? "block-cg" : "cg", .reason = {}};
   choice.reason = std::to_string(right_hand_sides) + (right_hand_sides == 1 ? " right-hand side takes" : " right-hand sides take") + " some " +

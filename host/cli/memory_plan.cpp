@@ -38,6 +38,8 @@ std::size_t solver_memory(const std::string& solver, const Options& options, con
   const std::size_t certified = bytes(block * p, 3 * sizeof(double) + 2 * sizeof(T)) + exact.working_memory(block);
   if (solver == "direct")
     return bytes(p * p, sizeof(T)) + std::max(certified, fast.hessian_memory() + bytes(kFactorColumns * p, sizeof(T)));
+  if (solver == "block-cg")
+    return certified + fast.working_memory(block) + bytes(4 * block * p, sizeof(T)) + bytes(block * block, sizeof(double));
   return certified + fast.working_memory(block) + bytes(3 * block * p, sizeof(T)) +
          bytes(2 * options.max_iterations * block, sizeof(double));
 }

@@ -74,27 +74,17 @@ double noise_floor(const std::vector<std::vector<double>>& controls) {
   return std::sqrt(squares / static_cast<double>(controls[0].size()));
 }
 
-/// Throws NotCertified, or with --allow-uncertified warns, where steps have run away: to a mean test loss beyond ten times
-/// what it was, or is at knowing nothing.
+/// Of the mean test loss, of controls and models: as has_run_away.
 void expect_no_divergence(const Options& o, Objective<double>& tests, const FineTuned& tuned) {
-  constexpr double kRunaway = 10;
   const auto mean = [](const std::vector<double>& values) {
     return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
   };
   Buffer<double> losses(tests.device(), tests.examples());
   tests.losses(losses.view(tests.examples(), 1));
   const double start = mean(losses.to_host());
-  const double most = kRunaway * std::max(start, std::log(static_cast<double>(tests.classes())));
   for (const auto* runs : {&tuned.controls, &tuned.models})
-    for (const std::vector<double>& changes : *runs) {
-      const double reached = start + mean(changes);
-      if (reached <= most) continue;
-      const std::string line = "retrain: diverged: the mean test loss is " + number_text(reached, 3) + " after " +
-                               std::to_string(o.steps) + " steps, " + number_text(start, 3) +
-                               " at the start: lower --learning-rate";
-      if (!o.allow_uncertified) throw NotCertified(line + " (no results were written; --allow-uncertified would)");
-      return warn("not certified: " + line);
-    }
+    for (const std::vector<double>& changes : *runs)
+      if (has_run_away(o, "retrain", "mean test loss", start + mean(changes), start, tests.classes(), o.steps)) return;
 }
 
 }  // namespace

@@ -7,12 +7,12 @@
 #include <clout/host/cli/output.hpp>
 #include <clout/host/cli/problem.hpp>
 #include <clout/host/cli/train_network.hpp>
+#include <clout/host/cli/trained_network.hpp>
 #include <clout/host/io/journal.hpp>
 #include <clout/host/io/json_text.hpp>
 #include <clout/host/network_score.hpp>
 #include <clout/kernels/kernel_table.hpp>
 #include <clout/models/conv_net.hpp>
-#include <cmath>
 
 namespace clout::cli {
 namespace {
@@ -78,19 +78,10 @@ void expect_no_finished_run(const OutputFolder& folder) {
                      " steps; expected none: --resume goes on (with more --steps), or choose another --out");
 }
 
-/// Whether steps have run away: to an objective, in double, beyond ten times what it was at the start, or is at knowing
-/// nothing. Then throws NotCertified or, with --allow-uncertified, warns.
+/// Of the objective, in double.
 template <class T>
 bool has_diverged(const Options& o, ConvNet<double>& exact, const AdamState<T>& state, double start) {
-  constexpr double kRunaway = 10;
-  const double objective = objective_at(exact, state.parameters);
-  if (objective <= kRunaway * std::max(start, std::log(static_cast<double>(exact.classes())))) return false;
-  const std::string line = "train: diverged: the objective is " + number_text(objective, 3) + " after " +
-                           std::to_string(state.step) + " steps, " + number_text(start, 3) +
-                           " at the start: lower --learning-rate";
-  if (!o.allow_uncertified) throw NotCertified(line + " (no results were written; --allow-uncertified would)");
-  warn("not certified: " + line);
-  return true;
+  return has_run_away(o, "train", "objective", objective_at(exact, state.parameters), start, exact.classes(), state.step);
 }
 
 }  // namespace

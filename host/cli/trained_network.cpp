@@ -1,7 +1,9 @@
+#include <algorithm>
 #include <clout/host/cli/output.hpp>
 #include <clout/host/cli/problem.hpp>
 #include <clout/host/cli/trained_network.hpp>
 #include <clout/host/io/json_text.hpp>
+#include <cmath>
 
 namespace clout::cli {
 namespace {
@@ -55,6 +57,18 @@ std::vector<double> read_moments(const std::string& path, Index parameters) {
       throw InvalidInput(path + ": " + number_text(second) + " at [1][" + text(i) +
                          "]; expected second moments, means of squares, of 0 or more");
   return moments;
+}
+
+bool has_run_away(const Options& options, const std::string& verb, const std::string& what, double reached, double start,
+                  Index classes, Index steps) {
+  constexpr double kRunaway = 10;
+  if (reached <= kRunaway * std::max(start, std::log(static_cast<double>(classes)))) return false;
+  const std::string line = verb + ": diverged: the " + what + " is " + number_text(reached, 3) + " after " +
+                           std::to_string(steps) + " steps, " + number_text(start, 3) +
+                           " at the start: lower --learning-rate";
+  if (!options.allow_uncertified) throw NotCertified(line + " (no results were written; --allow-uncertified would)");
+  warn("not certified: " + line);
+  return true;
 }
 
 fs::path training_of_params(const Options& options) {

@@ -20,6 +20,11 @@ NetworkTraining read_network_training(const std::filesystem::path& train_json);
 /// a mean of squares, is negative.
 std::vector<double> read_moments(const std::string& path, Index parameters);
 
+/// Whether steps have run away: from `start` to `reached`, beyond ten times that, or what knowing nothing costs. Then throws
+/// NotCertified or, with --allow-uncertified, warns.
+bool has_run_away(const Options& options, const std::string& verb, const std::string& what, double reached, double start,
+                  Index classes, Index steps);
+
 /// train.json of a network's training beside --params, where that is a params.npy; else empty.
 std::filesystem::path training_of_params(const Options& options);
 

@@ -147,7 +147,7 @@ TEST(SolverChoice, TakesWhatIsWorthTheFewestProducts) {
   const auto name = [&](double cost, Index count, double tolerance = 1e-10, Index most_direct = 100) {
     return choose_solver(PricedObjective(*device, cost), count, tolerance, most_direct).name;
   };
-  EXPECT_EQ(name(1000, 1), "cg");  // 70 products
+  EXPECT_EQ(name(1000, 1), "cg");  // 83 products
   EXPECT_EQ(name(1000, 3), "cg");
   EXPECT_EQ(name(1000, 4), "block-cg");
   EXPECT_EQ(name(1000, 32), "block-cg");  // 706

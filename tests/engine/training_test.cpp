@@ -159,6 +159,7 @@ TYPED_TEST(TrainingTest, SeparableClassesFarFromTheOriginHaveNoMinimum) {
     std::vector<double> theta{-size, size, size, -size};
     const TrainingReport report = train<double>(*exact, *exact, theta, {.tolerance = 1e-10});
     EXPECT_FALSE(report.converged) << size;
+    EXPECT_NE(report.obstacle.find(size > 0 ? "separable" : ""), std::string::npos) << report.obstacle;
     EXPECT_FALSE(report.obstacle.empty()) << size;
   }
 }
