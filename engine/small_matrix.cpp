@@ -47,4 +47,13 @@ SmallMatrix inverse_of_definite(SmallMatrix a) {
   return a;
 }
 
+std::vector<double> solve_definite(SmallMatrix a, std::vector<double> b) {
+  const lapack_int size = static_cast<lapack_int>(a.rows), one = 1;
+  lapack_int info = 0;
+  LAPACK_dpotrf("U", &size, a.values.data(), &size, &info);
+  if (info != 0) return {};
+  LAPACK_dpotrs("U", &size, &one, a.values.data(), &size, b.data(), &size, &info);
+  return b;
+}
+
 }  // namespace clout

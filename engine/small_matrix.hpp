@@ -1,5 +1,5 @@
 #pragma once
-// Matrices of a few dozen rows on the host: what block methods do beside products.
+// Matrices of a few dozen rows, at most some thousands, on the host.
 
 #include <clout/kernels/matrix_view.hpp>
 #include <vector>
@@ -30,5 +30,8 @@ SymmetricEigen symmetric_eigen(SmallMatrix a);
 
 /// A⁻¹ of a symmetric positive definite A; empty where Cholesky finds that it is not.
 SmallMatrix inverse_of_definite(SmallMatrix a);
+
+/// A⁻¹b likewise.
+std::vector<double> solve_definite(SmallMatrix a, std::vector<double> b);
 
 }  // namespace clout

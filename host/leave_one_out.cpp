@@ -31,6 +31,33 @@ void require_minima(const Retrainable<double>& objective, const std::vector<std:
   for (const std::vector<Index>& group : groups) require_minimum(group, objective.obstacle_to_minimum(group));
 }
 
+std::vector<double> pack_models(std::span<const RetrainedModel> models) {
+  std::vector<double> values;
+  for (const RetrainedModel& model : models) {
+    values.insert(values.end(), {model.gradient_norm, static_cast<double>(model.iterations), model.size, model.gain});
+    values.insert(values.end(), model.loss_change.begin(), model.loss_change.end());
+  }
+  return values;
+}
+
+void unpack_models(const std::vector<double>& values, std::uint64_t block, std::span<RetrainedModel> models,
+                   Index tests) {
+  const auto record = static_cast<std::size_t>(4 + tests);
+  require(values.size() == record * models.size(),
+          "journal: block " + std::to_string(block) + " has another length; expected the same request as before");
+  auto at = values.begin();
+  for (RetrainedModel& model : models) {
+    const auto end = at + static_cast<std::ptrdiff_t>(record);
+    model = {.gradient_norm = at[0],
+             .size = at[2],
+             .gain = at[3],
+             .iterations = static_cast<Index>(at[1]),
+             .loss_change = {at + 4, end},
+             .parameters = {}};
+    at = end;
+  }
+}
+
 // The models of a block that are under way stand in the first rows, those whose next gradient is to be verified before
 // the others. Finished ones leave, and the rest moves up: work shrinks with them.
 template <class T>
@@ -96,34 +123,18 @@ template <class T>
 std::vector<RetrainedModel> LeaveOneOut<T>::run(const std::vector<std::vector<Index>>& groups, io::Journal* journal,
                                                 const Progress& progress) {
   require_minima(exact_, groups);
-  const Index total = static_cast<Index>(groups.size()), tests = test_.examples();
-  std::vector<RetrainedModel> models;
+  const Index total = static_cast<Index>(groups.size());
+  std::vector<RetrainedModel> models(groups.size());
   for (Index first = 0; first < total; first += options_.block) {
     const Index count = std::min(options_.block, total - first);
     const auto number = static_cast<std::uint64_t>(first / options_.block);
-    const auto record = static_cast<std::size_t>(4 + tests);  // per model: norm, iterations, size, gain, loss changes
+    const auto block = std::span(models).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
     if (journal && journal->completed().contains(number)) {
-      const std::vector<double>& values = journal->completed().at(number);
-      require(values.size() == record * static_cast<std::size_t>(count),
-              "journal: block " + std::to_string(number) + " has another length; expected the same request as before");
-      for (auto at = values.begin(); at != values.end(); at += static_cast<std::ptrdiff_t>(record))
-        models.push_back({.gradient_norm = at[0],
-                          .size = at[2],
-                          .gain = at[3],
-                          .iterations = static_cast<Index>(at[1]),
-                          .loss_change = {at + 4, at + static_cast<std::ptrdiff_t>(record)},
-                          .parameters = {}});
+      unpack_models(journal->completed().at(number), number, block, test_.examples());
     } else {
-      std::vector<RetrainedModel> block = retrain_block({groups.begin() + first, groups.begin() + first + count});
-      std::vector<double> values;
-      for (RetrainedModel& model : block) {
-        values.insert(values.end(),
-                      {model.gradient_norm, static_cast<double>(model.iterations), model.size, model.gain});
-        values.insert(values.end(), model.loss_change.begin(), model.loss_change.end());
-        model.parameters = {};
-        models.push_back(std::move(model));
-      }
-      if (journal) journal->append(number, values);
+      std::ranges::move(retrain_block({groups.begin() + first, groups.begin() + first + count}), block.begin());
+      for (RetrainedModel& model : block) model.parameters = {};
+      if (journal) journal->append(number, pack_models(block));
     }
     if (progress) progress("retrain", static_cast<double>(first + count), static_cast<double>(total));
   }

@@ -26,6 +26,10 @@ struct RetrainedModel {
   std::vector<double> parameters;   ///< [p] θ_j; empty where it came from a journal
 };
 
+/// Models as numbers of a journal's block, each of `tests` loss changes, and back; without parameters.
+std::vector<double> pack_models(std::span<const RetrainedModel> models);
+void unpack_models(const std::vector<double>& values, std::uint64_t block, std::span<RetrainedModel> models, Index tests);
+
 /// Throws NotCertified, naming the first set without which the objective is known to have no minimum: a gradient norm
 /// proves nothing there.
 void require_minima(const Retrainable<double>& objective, const std::vector<std::vector<Index>>& groups);

@@ -17,6 +17,7 @@ enum class RandomStream : std::uint32_t {
   batches = 6,
   minibatches = 7,
   probes = 8,
+  coordinates = 9,
 };
 
 struct PhiloxBlock {

@@ -42,8 +42,23 @@ struct ExactRetraining {
   LeaveOneOutOptions options;      ///< `gains` as `errors` needs them
 };
 
-/// Predicts, retrains (journaled) and writes loo.csv, summary.json (with `facts` at its end) and manifest.json. Throws
-/// NotCertified, before anything but the journal is written, where a gradient norm is above --tolerance.
+/// Predicted and actual changes of test losses, and how well the actual ones are known.
+struct ActualChanges {
+  std::string certificate;             ///< what RetrainedModel::gradient_norm is, in words: "gradient norm"
+  std::string advice;                  ///< what to change where one is above --tolerance
+  double start_certificate = 0;        ///< of the problem's θ
+  std::vector<double> predicted = {};  ///< [models][tests]
+  bool are_bounds = false;             ///< the errors; else estimates
+  std::vector<RetrainedModel> models = {};
+  std::vector<double> errors = {};     ///< [models][tests]
+};
+
+/// Writes loo.csv, summary.json (with `facts` at its end) and manifest.json. Throws NotCertified, before anything but the
+/// journal is written, where a certificate is above --tolerance.
+void write_changes(const ActualChanges& changes, Problem& problem, const Problem::Tests& tests, const Groups& groups,
+                   const OutputFolder& folder, io::Journal& journal, const nlohmann::ordered_json& facts);
+
+/// Predicts, retrains (journaled), and writes the changes.
 template <class T>
 void retrain_exactly(const ExactRetraining<T>& retraining, Problem& problem, Problem::Tests& tests,
                      const Groups& groups, const OutputFolder& folder, io::Journal& journal,

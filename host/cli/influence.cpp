@@ -47,6 +47,8 @@ std::string fingerprint(Problem& problem, Index block) {
   Facts facts{{"verb", "influence"},
               {"inputs", all["inputs"]},
               {"model", o.model},
+              {"loss", o.loss},
+              {"temperature", o.temperature},
               {"bias", o.bias},
               {"classes", o.classes},
               {"l2", o.l2},

@@ -33,7 +33,9 @@ void run_info(const Invocation& call) {
   const CudaAvailability cuda = cuda_availability();
   for (int i = 0; i < cuda.count; ++i) facts["devices"].push_back(device_facts(make_cuda_device(i)->info()));
   if (cuda.count == 0) facts["cuda"] = "not available: " + cuda.reason;
-  if (o.classes > 0 || o.model == "convnet") {
+  if (o.model == "margin" && o.features == 0)
+    throw InvalidInput("--model margin: --features is missing; expected the numbers in one example");
+  if (o.classes > 0 || o.features > 0 || o.model != "logistic") {
     Facts blocks = Facts::array();
     const Model model(o);
     for (const ParameterBlock& block : model.layout())
@@ -61,17 +63,17 @@ void run_info(const Invocation& call) {
 }  // namespace
 
 void add_info(CLI::App& app, Options& o, Run& chosen) {
-  CLI::App& sub = add_verb(app, "info", "devices, build, and with --classes and --features the parameter layout",
+  CLI::App& sub = add_verb(app, "info", "devices, build, and with --classes and --features (margin: --features alone) the parameter layout",
                            "clout info --model logistic --classes 10 --features 784", run_info, chosen);
   add_common(sub, o);
-  sub.add_option("--model", o.model, "logistic or convnet")->check(one_of({"logistic", "convnet"}));
+  sub.add_option("--model", o.model, "logistic, margin or convnet")->check(one_of(kModelNames));
+  add_margin(sub, o);
   sub.add_option("--spec", o.spec, "convnet: the network, .json (without: the paper's)");
   CLI::Option* classes = sub.add_option("--classes", o.classes, "number of classes K")->check(whole(2, kMostClasses));
   CLI::Option* features =
-      sub.add_option("--features", o.features, "numbers in one example")->check(whole(1));
+      sub.add_option("--features", o.features, "logistic, margin: numbers in one example")->check(whole(1));
   classes->needs(features);
-  features->needs(classes);
-  sub.add_flag("--bias", o.bias, "with a bias per class");
+  sub.add_flag("--bias", o.bias, "logistic, margin: with a bias per output");
 }
 
 }  // namespace clout::cli

@@ -1,6 +1,7 @@
 // train, and the options of the jobs that end in a folder of results.
 
 #include <clout/engine/training.hpp>
+#include <clout/host/cli/hinge.hpp>
 #include <clout/host/cli/influence.hpp>
 #include <clout/host/cli/output.hpp>
 #include <clout/host/cli/problem.hpp>
@@ -16,6 +17,7 @@ using Facts = nlohmann::ordered_json;
 template <class T>
 void run_train(const Invocation& call) {
   if (call.options.model == "convnet") return train_network<T>(call);
+  if (call.options.model == "margin" && call.options.loss == "hinge") return train_hinge<T>(call);
   const OutputFolder folder(call.options, kTrainResults);
   Problem problem(call.options, call.command_line);
   std::vector<double> theta(static_cast<std::size_t>(problem.parameters()));
@@ -87,7 +89,7 @@ void add_candidates(CLI::App& influence, Options& o) {
 void add_job_verbs(CLI::App& app, Options& o, Run& chosen) {
   const std::string model = " --model logistic --classes 10 --l2 0.01 --x x.npy --y y.npy";
   CLI::App& training =
-      add_verb(app, "train", "fits to a gradient norm (logistic) or by Adam (convnet): params.npy and train.json in a folder",
+      add_verb(app, "train", "fits to a gradient norm (logistic, margin) or by Adam (convnet): params.npy and train.json in a folder",
                "clout train" + model + " --tolerance 1e-10 --out fit",
                in_precision([]<class T>(const Invocation& call) { run_train<T>(call); }), chosen);
   add_common(training, o);
@@ -99,7 +101,7 @@ void add_job_verbs(CLI::App& app, Options& o, Run& chosen) {
       ->check(whole(1))
       ->capture_default_str();
   training.add_flag("--resume", o.resume, "convnet: go on from the last checkpoint in --out");
-  training.add_option("--tolerance", o.tolerance, "logistic: on the gradient norm")->check(positive())->capture_default_str();
+  training.add_option("--tolerance", o.tolerance, "logistic, margin: on the gradient norm; of the hinge: on the duality gap")->check(positive())->capture_default_str();
   training.add_flag("--allow-uncertified", o.allow_uncertified, "write results that did not converge, too");
   add_out(training, o, "the folder to write into");
 
@@ -145,7 +147,7 @@ void add_job_verbs(CLI::App& app, Options& o, Run& chosen) {
       ->capture_default_str();
   add_solver(retraining, o);
   retraining.get_option("--tolerance")
-      ->description("on every retrained model's gradient norm; with Adam: on the solve's true relative residual");
+      ->description("on every retrained model's gradient norm (hinge: duality gap); with Adam: on the solve's true relative residual");
   retraining.preparse_callback([&o](std::size_t) { o.steps = 30'000; });
   retraining.add_flag("--resume", o.resume, "go on with the unfinished work in --out");
   add_out(retraining, o, "the folder to write into");

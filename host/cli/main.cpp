@@ -1,5 +1,6 @@
 // The program `clout`: one line in, one exit code out.
 
+#include <algorithm>
 #include <clout/host/cli/output.hpp>
 #include <clout/host/cli/verbs.hpp>
 #include <clout/host/progress.hpp>
@@ -29,14 +30,25 @@ int fail(Fault fault, std::string message) {
   return static_cast<int>(fault);
 }
 
-/// An option whose description begins with a model's or a solver's name is of that alone: given with another, it would do
-/// nothing.
+/// An option whose description begins with names of models or of solvers ("logistic, margin: …") is of those alone: given
+/// with another, it would do nothing.
 void expect_options_of(const CLI::App& verb, const std::string& choice, const std::string& chosen,
-                       std::initializer_list<std::string> others) {
-  for (const CLI::Option* option : verb.get_options())
-    for (const std::string& other : others)
-      if (option->count() > 0 && other != chosen && option->get_description().starts_with(other + ": "))
-        throw InvalidInput(option->get_name() + ": is of " + choice + " " + other + ", not of " + chosen);
+                       const std::vector<std::string>& choices) {
+  for (const CLI::Option* option : verb.get_options()) {
+    if (option->count() == 0) continue;
+    const std::string what = option->get_description();
+    std::string owners;
+    for (std::size_t at = 0; owners.empty();) {
+      const std::size_t end = what.find_first_of(",:", at);
+      if (end == std::string::npos || std::ranges::find(choices, what.substr(at, end - at)) == choices.end() ||
+          what.substr(at, end - at) == chosen)
+        break;
+      if (what[end] == ':') owners = what.substr(0, end);
+      at = end + 2;
+    }
+    if (!owners.empty())
+      throw InvalidInput(option->get_name() + ": is of " + choice + " " + owners + ", not of " + chosen);
+  }
 }
 
 /// "" is no name of a file, and no number.
@@ -111,7 +123,7 @@ int run(int argc, char** argv) {
     for (const CLI::Option* option : verb.get_options())
       if (option->count() > 0) call.options.given.insert(option->get_name());
     expect_values(verb);
-    expect_options_of(verb, "--model", call.options.model, {"logistic", "convnet"});
+    expect_options_of(verb, "--model", call.options.model, kModelNames);
     expect_options_of(verb, "--solver", call.options.solver, {"lissa"});
     chosen(call);
     return printed();

@@ -5,7 +5,7 @@
 #include <clout/host/cli/options.hpp>
 #include <clout/kernels/network.hpp>
 #include <clout/kernels/network_operations.hpp>
-#include <clout/models/dataset.hpp>
+#include <clout/models/margin_classifier.hpp>
 #include <memory>
 #include <variant>
 
@@ -16,8 +16,13 @@ class Model {
   /// Reads --spec where there is one. Throws InvalidInput where options are missing, or not this model's.
   explicit Model(const Options& options);
 
-  bool is_logistic() const { return std::holds_alternative<LinearShape>(shape_); }
+  /// logistic or margin: linear in its parameters, and convex.
+  bool is_linear() const { return !std::holds_alternative<NetworkShape>(shape_); }
+  bool is_margin() const { return std::holds_alternative<MarginShape>(shape_); }
+  /// A margin model whose loss has kinks: trained and retrained by its dual problem.
+  bool is_hinge() const { return is_margin() && std::get<MarginShape>(shape_).loss == MarginLoss::hinge; }
   const NetworkShape& network() const { return std::get<NetworkShape>(shape_); }
+  /// How many labels there are.
   Index classes() const;
   Index parameters() const;
   std::vector<ParameterBlock> layout() const;
@@ -33,7 +38,10 @@ class Model {
   std::unique_ptr<Objective<T>> objective(Dataset<T> data, double l2, Curvature curvature = Curvature::hessian) const;
 
  private:
-  std::variant<LinearShape, NetworkShape> shape_;
+  LinearShape* linear();
+  const LinearShape* linear() const;
+
+  std::variant<LinearShape, MarginShape, NetworkShape> shape_;
 };
 
 }  // namespace clout::cli

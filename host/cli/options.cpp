@@ -80,24 +80,33 @@ void add_common(CLI::App& app, Options& o) {
 }
 
 void add_model(CLI::App& app, Options& o) {
-  app.add_option("--model", o.model, "logistic or convnet")
-      ->check(one_of({"logistic", "convnet"}))
+  app.add_option("--model", o.model, "logistic, margin (two classes by the sign of one output) or convnet")
+      ->check(one_of(kModelNames))
       ->capture_default_str();
   app.add_option("--classes", o.classes, "number of classes K (convnet: its linear layer's out)")
       ->check(whole(2, kMostClasses));
-  app.add_flag("--bias", o.bias, "logistic: with a bias per class (never regularised)");
+  app.add_flag("--bias", o.bias, "logistic, margin: with a bias per output (never regularised)");
+  add_margin(app, o);
   app.add_option("--spec", o.spec, "convnet: the network, .json (without: the paper's, 2,616 parameters)");
   app.add_option("--l2", o.l2, "lambda of the regulariser (lambda/2)||weights||^2")
       ->check(not_negative())
       ->capture_default_str();
 }
 
+void add_margin(CLI::App& app, Options& o) {
+  app.add_option("--loss", o.loss, "margin: logistic, hinge or smooth-hinge, of the margin y z")
+      ->check(one_of({"logistic", "hinge", "smooth-hinge"}))
+      ->capture_default_str();
+  app.add_option("--temperature", o.temperature, "margin: t of t log(1 + exp((1 - y z)/t)), the smooth hinge")
+      ->check(positive());
+}
+
 void add_data(CLI::App& app, Options& o, bool with_params) {
   app.add_option("--x", o.x, "examples: .npy [n][d] or images [n][C][H][W]; uint8 is divided by 255")->required();
-  app.add_option("--y", o.y, "labels: .npy [n], integers 0..K-1")->required();
+  app.add_option("--y", o.y, "labels: .npy [n], integers 0..K-1 (margin, too: -1 and 1)")->required();
   app.add_option("--weights", o.weights, "example weights: .npy [n], not negative");
   app.add_option("--storage", o.storage,
-                 "logistic: how x is stored, dense or sparse (without its zeros); auto: sparse on the CPU where at least "
+                 "logistic, margin: how x is stored, dense or sparse (without its zeros); auto: sparse on the CPU where at least "
                  "60 % of x is zero")
       ->check(one_of({"auto", "dense", "sparse"}))
       ->capture_default_str();

@@ -22,7 +22,8 @@ struct Options {
   std::optional<bool> progress;
 
   // The model and its data.
-  std::string model = "logistic", spec;
+  std::string model = "logistic", spec, loss = "logistic";
+  double temperature = 0;  // of the smooth hinge; 0: not given
   Index classes = 0, features = 0;
   bool bias = false;
   double l2 = 0;
@@ -69,7 +70,12 @@ CLI::Validator whole(std::uint64_t least, std::uint64_t most = std::numeric_limi
 CLI::Validator one_of(const std::vector<std::string>& words);
 
 void add_common(CLI::App& app, Options& options);
+/// What --model may be.
+inline const std::vector<std::string> kModelNames{"logistic", "margin", "convnet"};
+
 void add_model(CLI::App& app, Options& options);
+/// --loss and --temperature.
+void add_margin(CLI::App& app, Options& options);
 void add_data(CLI::App& app, Options& options, bool with_params);
 void add_vectors(CLI::App& app, Options& options);
 void add_solver(CLI::App& app, Options& options);

@@ -104,7 +104,7 @@ Problem::Problem(const Options& options, const std::vector<std::string>& command
 
 void Problem::store_examples() {
   data_ = std::make_unique<Dataset<double>>(to_dataset(examples_, {}, options_.x));
-  if (!model_.is_logistic()) return;
+  if (!model_.is_linear()) return;
   const Storage storage = options_.storage == "auto"    ? Storage::automatic
                           : options_.storage == "dense" ? Storage::dense
                                                         : Storage::sparse;
@@ -136,14 +136,24 @@ Problem::Examples Problem::read_examples(const std::string& x, const std::string
   if (static_cast<Index>(labels.size()) != examples.shape[0])
     throw InvalidInput(y + ": " + elements(static_cast<Index>(labels.size()), "labels") + " for " +
                        elements(examples.shape[0], "examples") + " in " + x + "; expected as many");
-  const Index classes = model_.classes();
-  for (std::size_t i = 0; i < labels.size(); ++i) {
-    if (labels[i] < 0 || labels[i] >= classes)
-      throw InvalidInput(y + ": label " + std::to_string(labels[i]) + " at [" + std::to_string(i) + "]; expected 0 to " +
-                         std::to_string(classes - 1) + " (" + std::to_string(classes) + " classes)");
-    examples.labels.push_back(static_cast<std::int32_t>(labels[i]));
-  }
+  examples.labels = to_classes(labels, y);
   return examples;
+}
+
+std::vector<std::int32_t> Problem::to_classes(const std::vector<Index>& labels, const std::string& y) const {
+  // A margin model's −1 and +1 are its classes 0 and 1; one −1 says that all labels are meant so.
+  const bool are_signs = model_.is_margin() && std::ranges::find(labels, -1) != labels.end();
+  const Index least = are_signs ? -1 : 0, step = are_signs ? 2 : 1, most = least + (model_.classes() - 1) * step;
+  std::vector<std::int32_t> classes;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    if (labels[i] < least || labels[i] > most || (labels[i] - least) % step != 0)
+      throw InvalidInput(y + ": label " + std::to_string(labels[i]) + " at [" + std::to_string(i) + "]; expected " +
+                         (are_signs ? "-1 or 1 as elsewhere in it"
+                                    : "0 to " + std::to_string(most) + (model_.is_margin() ? ", or -1 and 1" : "") + " (" +
+                                          std::to_string(model_.classes()) + " classes)"));
+    classes.push_back(static_cast<std::int32_t>((labels[i] - least) / step));
+  }
+  return classes;
 }
 
 Dataset<double> Problem::to_dataset(const Examples& examples, std::span<const Index> rows, const std::string& name) {
@@ -183,7 +193,7 @@ void Problem::load_parameters() {
     throw InvalidInput(options_.params + ": shape " + io::shape_text(shape) + "; expected [" +
                        std::to_string(parameters()) + "]: " + model_.layout_text());
   set_parameters(std::move(theta));
-  if (model_.is_logistic()) warn_of_rounded_logits(options_.params, theta_);
+  if (model_.is_linear()) warn_of_rounded_logits(options_.params, theta_);
 }
 
 double Problem::largest_input() {
@@ -199,7 +209,9 @@ void Problem::warn_of_rounded_logits(const std::string& name, const std::vector<
   const double size = scaled_norm(theta) * largest_input();
   const double rounding = std::numeric_limits<double>::epsilon() * size;
   if (rounding > kRoundedLogits && std::isfinite(rounding))
-    warn(name + ": logits are sums of terms of up to " + number_text(size, 2) + ", so probabilities, and what gradients and residuals are made of, are known to some " + number_text(rounding, 2) +
+    warn(name + (model_.is_margin() ? ": outputs" : ": logits") + " are sums of terms of up to " + number_text(size, 2) +
+         (model_.is_margin() ? ", so margins" : ", so probabilities") +
+         ", and what gradients and residuals are made of, are known to some " + number_text(rounding, 2) +
          " only: where such terms cancel, centre and scale x");
 }
 
@@ -255,10 +267,11 @@ double start_gradient_norm(Problem& problem) {
   if (!(norm <= kLargestNorm))
     throw NotCertified(what + "; expected one whose square is a number: the parameters, the data, the weights or --l2 " +
                        "are too large (nothing was written)");
-  const bool is_logistic = problem.model().is_logistic();
-  if (norm > kStationary * (is_logistic ? std::min(1.0, problem.largest_input()) : 1.0))
+  const bool is_linear = problem.model().is_linear();
+  if (problem.model().is_hinge()) return norm;  // at a minimum, too, the loss may fall steeply on one side
+  if (norm > kStationary * (is_linear ? std::min(1.0, problem.largest_input()) : 1.0))
     warn(what + " is not that of a minimum; predictions leave that out (" +
-         (is_logistic ? "clout train fits" : "retrain --retraining proximal has what they predict there") +
+         (is_linear ? "clout train fits" : "retrain --retraining proximal has what they predict there") +
          ")");
   return norm;
 }

@@ -52,7 +52,7 @@ class Problem {
 
   void set_parameters(std::vector<double> theta);
   const std::vector<double>& theta() const { return theta_; }
-  /// Warns where those of `theta`, of --model logistic, are known too roughly for what residuals and gradients say.
+  /// Warns where those of `theta`, of a linear model, are known too roughly for what residuals and gradients say.
   void warn_of_rounded_logits(const std::string& name, const std::vector<double>& theta);
 
   /// Makes a --solver auto the one that so many right-hand sides are worth; the manifest says why, as solver_choice() does.
@@ -92,6 +92,8 @@ class Problem {
                          const std::string& y_name);
   /// The training data as --storage has it; the manifest says how.
   void store_examples();
+  /// Labels as classes 0 …; InvalidInput names the first of another.
+  std::vector<std::int32_t> to_classes(const std::vector<Index>& labels, const std::string& y) const;
   Dataset<double> to_dataset(const Examples& examples, std::span<const Index> rows, const std::string& name);
   void add_input(const std::string& path);
   void load_parameters();

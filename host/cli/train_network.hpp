@@ -6,7 +6,7 @@
 namespace clout::cli {
 
 /// What `train` writes into its folder: moments.npy for networks alone.
-inline constexpr std::initializer_list<const char*> kTrainResults = {"params.npy", "moments.npy", "train.json",
+inline constexpr std::initializer_list<const char*> kTrainResults = {"params.npy", "dual.npy", "moments.npy", "train.json",
                                                                      "manifest.json"};
 
 /// Adam for --steps steps, a checkpoint in the folder's train.journal every --checkpoint-every. The journal stays, so that

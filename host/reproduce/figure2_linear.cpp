@@ -1,4 +1,4 @@
-#include <clout/host/logistic_retrain.hpp>
+#include <clout/host/newton_retrain.hpp>
 #include <clout/host/reproduce/experiment.hpp>
 #include <clout/host/reproduce/figure.hpp>
 #include <clout/host/reproduce/figure2_linear.hpp>

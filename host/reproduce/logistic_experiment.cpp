@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <clout/engine/influence.hpp>
 #include <clout/host/cli/problem.hpp>
-#include <clout/host/logistic_retrain.hpp>
+#include <clout/host/newton_retrain.hpp>
 #include <clout/host/reproduce/figure.hpp>
 #include <clout/host/reproduce/figure2_tables.hpp>
 #include <clout/host/reproduce/logistic_experiment.hpp>

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include <clout/host/logistic_retrain.hpp>
+#include <clout/host/newton_retrain.hpp>
 
 #include "kernels/backend.hpp"
 #include "support/eigenvalues.hpp"
