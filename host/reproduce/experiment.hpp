@@ -1,7 +1,6 @@
 #pragma once
 // What the experiments on MNIST share.
 
-#include <chrono>
 #include <clout/host/io/mnist.hpp>
 #include <clout/models/dataset.hpp>
 #include <span>
@@ -9,20 +8,6 @@
 namespace clout::reproduce {
 
 inline constexpr Index kMnistClasses = 10;
-
-/// Seconds since it was made or last asked.
-class Stopwatch {
- public:
-  double lap() {
-    const auto now = std::chrono::steady_clock::now();
-    const double seconds = std::chrono::duration<double>(now - last_).count();
-    last_ = now;
-    return seconds;
-  }
-
- private:
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-};
 
 /// All images of one part.
 Dataset<double> all_images(Device& device, const io::LabelledImages& images);

@@ -6,7 +6,6 @@
 #include <clout/kernels/error.hpp>
 #include <cstdlib>
 #include <string>
-#include <vector>
 
 extern char** environ;
 
@@ -64,12 +63,16 @@ void require_plotting() {
         "CLOUT_PYTHON naming such a python3");
 }
 
-void draw_figure2(const std::string& name, const fs::path& folder) {
-  const int status =
-      run_program({find_python(), find_script(name + ".py").string(), "--loo", folder / "loo.csv", "--random",
-                   folder / "loo_random.csv", "--summary", folder / "summary.json", "--out", folder},
-                  false);
+void draw_figure(const std::string& name, const std::vector<std::string>& arguments) {
+  std::vector<std::string> words{find_python(), find_script(name + ".py").string()};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  const int status = run_program(words, false);
   ensure(status == 0, "the figure script failed with exit status " + std::to_string(status));
+}
+
+std::vector<std::string> figure2_arguments(const fs::path& folder) {
+  return {"--loo",     folder / "loo.csv",      "--random", folder / "loo_random.csv",
+          "--summary", folder / "summary.json", "--out",    folder};
 }
 
 }  // namespace clout::reproduce

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <initializer_list>
 #include <string>
+#include <vector>
 
 namespace clout::reproduce {
 
@@ -17,7 +18,10 @@ inline constexpr std::initializer_list<const char*> kFigure2Results = {
 /// the environment, the python3 on PATH, or the system's.
 void require_plotting();
 
-/// `name`.png and .svg by the script of that name, from loo.csv, loo_random.csv and summary.json of `folder`.
-void draw_figure2(const std::string& name, const std::filesystem::path& folder);
+/// NAME.png and .svg by the script NAME.py of host/figures, which is given `arguments`.
+void draw_figure(const std::string& name, const std::vector<std::string>& arguments);
+
+/// What the scripts of figure 2 are given: the files that its panels wrote into `folder`.
+std::vector<std::string> figure2_arguments(const std::filesystem::path& folder);
 
 }  // namespace clout::reproduce

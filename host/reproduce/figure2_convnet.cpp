@@ -5,7 +5,6 @@
 #include <clout/host/cli/output.hpp>
 #include <clout/host/cli/problem.hpp>
 #include <clout/host/fine_tuning.hpp>
-#include <clout/host/io/atomic_file.hpp>
 #include <clout/host/io/data_folders.hpp>
 #include <clout/host/network_score.hpp>
 #include <clout/host/quasi_newton.hpp>
@@ -14,6 +13,7 @@
 #include <clout/host/reproduce/figure.hpp>
 #include <clout/host/reproduce/figure2_convnet.hpp>
 #include <clout/host/reproduce/network_tables.hpp>
+#include <clout/host/reproduce/run.hpp>
 #include <cmath>
 #include <numeric>
 
@@ -34,21 +34,16 @@ constexpr const char* kCheckpoint = "convnet-seed0";
 constexpr Index kAdamModels = 5, kProximalModels = 10;
 
 template <class T>
-class Experiment {
+class Experiment : ExperimentRun {
  public:
   explicit Experiment(const cli::Invocation& call)
-      : options_(call.options),
-        folder_(call.options, kFigure2Results),
-        device_(cli::open_device(call.options)),
-        manifest_(cli::make_manifest(call.options, call.command_line, *device_)),
-        bar_(options_.quiet && !options_.progress ? std::optional(false) : options_.progress),
+      : ExperimentRun(call, kFigure2Results),
         removed_(options_.quick ? 10 : kRemoved),
         random_removed_(options_.quick ? 5 : kRandomRemoved),
         random_tests_(options_.quick ? 10 : kRandomTests),
         steps_(options_.quick ? 300 : kSteps) {}
 
   void run() {
-    require_plotting();
     load();
     io::Journal adam = open_journal("retrain"), proximal = open_journal("proximal"), pbrf = open_journal("pbrf");
     factorise();
@@ -64,7 +59,6 @@ class Experiment {
  private:
   using Factor = std::shared_ptr<const HessianFactor<double>>;
 
-  const Progress& progress() const { return bar_.callback(); }
   void load();
   io::Journal open_journal(const std::string& name);
   void factorise();
@@ -79,14 +73,7 @@ class Experiment {
   Facts summary();
   void write();
 
-  const cli::Options& options_;
-  cli::OutputFolder folder_;
-  std::unique_ptr<Device> device_;
-  io::Manifest manifest_;
-  ProgressBar bar_;
   Index removed_, random_removed_, random_tests_, steps_;
-  Stopwatch watch_;
-  Facts seconds_;
 
   std::unique_ptr<Dataset<double>> data_, tests_data_, all_tests_data_;
   std::unique_ptr<ConvNet<double>> exact_, tests_, all_tests_;
@@ -101,8 +88,7 @@ class Experiment {
 
 template <class T>
 void Experiment<T>::load() {
-  const std::optional<std::filesystem::path> named =
-      options_.data.empty() ? std::nullopt : std::optional<std::filesystem::path>(options_.data);
+  const std::optional<std::filesystem::path> named = data_folder();
   const std::filesystem::path folder = io::find_mnist(named);
   const io::Mnist mnist = io::load_mnist(named);
   for (const auto& path : io::mnist_files(folder)) manifest_.add_input(path);
@@ -130,16 +116,13 @@ void Experiment<T>::load() {
 template <class T>
 io::Journal Experiment<T>::open_journal(const std::string& name) {
   const DeviceInfo device = device_->info();
-  Facts request{{"figure", "figure2"},     {"panel", "convnet"},
-                {"retraining", name},      {"inputs", manifest_.to_json()["inputs"]},
-                {"seed", options_.seed},   {"precision", options_.precision},
-                {"quick", options_.quick}, {"device", device.name + ", " + device.model}};
-  if (name != "retrain") request.update({{"libraries", device.libraries}, {"threads", device.threads}});
-  return io::Journal::open(folder_ / (name + ".journal"), request.dump(), options_.resume);
+  Facts factor = Facts::object();
+  if (name != "retrain") factor = {{"libraries", device.libraries}, {"threads", device.threads}};
+  return ExperimentRun::open_journal(name, {{"figure", "figure2"}, {"panel", "convnet"}, {"retraining", name}}, factor);
 }
 
-// With the paper's damping where it makes the Hessian positive definite; else with what lifts the smallest eigenvalue to as far
-// above it as it is below zero. One assembled Hessian serves the eigenvalues and the factor.
+// With the paper's damping where it makes the Hessian positive definite; else with what lifts the smallest eigenvalue
+// to as far above it as it is below zero. One assembled Hessian serves the eigenvalues and the factor.
 template <class T>
 void Experiment<T>::factorise() {
   const Index p = exact_->parameters();
@@ -301,20 +284,7 @@ void Experiment<T>::write() {
   facts["random"]["pbrf"] = random_facts(result_, result_.pbrf, random, not_written);
   cli::write_values<double>(results, folder_ / "changes.npy",
                             {static_cast<Index>(result_.removed.size()), all_tests_->examples()}, changes_);
-  seconds_["statistics"] = watch_.lap();
-  facts["peak_device_memory"] = device_->peak_memory();
-  facts["seconds"] = seconds_;
-  facts["device"] = device_->info().name;
-  facts["precision"] = options_.precision;
-  results.add(folder_ / "summary.json", facts.dump(2) + "\n");
-  folder_.supersede_earlier(results);
-  results.commit();  // the figure is drawn from the files
-  draw_figure2("figure2_convnet", folder_.path());
-  manifest_.write(folder_ / "manifest.json");
-
-  Facts shown = facts;
-  shown["figure_file"] = (folder_ / "figure2_convnet.png").string();
-  cli::print_facts(options_, shown);
+  finish(results, std::move(facts), "figure2_convnet", figure2_arguments(folder_.path()));
 }
 
 }  // namespace

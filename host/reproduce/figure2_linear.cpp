@@ -24,7 +24,6 @@ class Experiment : LogisticExperiment<T> {
       : LogisticExperiment<T>(call, "linear", call.options.quick ? kRandomTestsQuickly : kRandomTests) {}
 
   void run() {
-    require_plotting();
     this->load();
     io::Journal journal = this->open_journal();
     this->fit();
@@ -127,7 +126,7 @@ void Experiment<T>::write() {
               loo_csv(rows, static_cast<std::size_t>(removed_), chosen_.size(), 1, test_rows_.size()));
   results.add(folder_ / "random_tests.csv", tests_csv(per_test));
   facts["scores_sha256"] = scores_hash(scores_);
-  this->finish(results, std::move(facts), "figure2_linear");
+  this->finish(results, std::move(facts), "figure2_linear", figure2_arguments(folder_.path()));
 }
 
 }  // namespace

@@ -46,7 +46,6 @@ class Experiment : LogisticExperiment<T> {
   explicit Experiment(const cli::Invocation& call) : LogisticExperiment<T>(call, "lissa", 0) {}
 
   void run() {
-    require_plotting();
     this->load();
     io::Journal journal = this->open_journal();
     this->fit();
@@ -126,7 +125,7 @@ void Experiment<T>::write() {
   table = with_column(table, "predicted_exact", chosen_of(scores_));
   io::ResultFiles results;
   results.add(folder_ / "loo.csv", table);
-  this->finish(results, std::move(facts), "figure2_lissa");
+  this->finish(results, std::move(facts), "figure2_lissa", figure2_arguments(folder_.path()));
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <clout/engine/influence.hpp>
-#include <clout/host/cli/problem.hpp>
 #include <clout/host/newton_retrain.hpp>
 #include <clout/host/reproduce/figure.hpp>
 #include <clout/host/reproduce/figure2_tables.hpp>
@@ -17,20 +16,14 @@ constexpr double kTrainingTolerance = 1e-12;
 
 template <class T>
 LogisticExperiment<T>::LogisticExperiment(const cli::Invocation& call, const char* panel, Index random_tests)
-    : call_(call),
-      options_(call.options),
+    : ExperimentRun(call, kFigure2Results),
       panel_(panel),
-      folder_(call.options, kFigure2Results),
-      device_(cli::open_device(call.options)),
-      manifest_(cli::make_manifest(call.options, call.command_line, *device_)),
-      bar_(options_.quiet && !options_.progress ? std::optional(false) : options_.progress),
       removed_(options_.quick ? kRemovedQuickly : kRemoved),
       random_tests_(random_tests) {}
 
 template <class T>
 void LogisticExperiment<T>::load() {
-  const std::optional<std::filesystem::path> folder =
-      options_.data.empty() ? std::nullopt : std::optional<std::filesystem::path>(options_.data);
+  const std::optional<std::filesystem::path> folder = data_folder();
   mnist_ = io::load_mnist(folder);
   for (const auto& path : io::mnist_files(io::find_mnist(folder))) manifest_.add_input(path);
   const io::MnistSplit split = io::paper_split(mnist_);
@@ -48,13 +41,9 @@ void LogisticExperiment<T>::load() {
 template <class T>
 io::Journal LogisticExperiment<T>::open_journal() {
   const DeviceInfo device = device_->info();
-  const nlohmann::ordered_json request{{"figure", "figure2"},           {"panel", "linear"},
-                                       {"version", CLOUT_VERSION},      {"inputs", manifest_.to_json()["inputs"]},
-                                       {"seed", options_.seed},         {"precision", options_.precision},
-                                       {"quick", options_.quick},       {"device", device.name + ", " + device.model},
-                                       {"libraries", device.libraries}, {"threads", device.threads},
-                                       {"sparse", data_->is_sparse()}};
-  return io::Journal::open(folder_ / "retrain.journal", request.dump(), options_.resume);
+  return ExperimentRun::open_journal(
+      "retrain", {{"figure", "figure2"}, {"panel", "linear"}, {"version", CLOUT_VERSION}},
+      {{"libraries", device.libraries}, {"threads", device.threads}, {"sparse", data_->is_sparse()}});
 }
 
 template <class T>
@@ -126,22 +115,6 @@ double LogisticExperiment<T>::worst_gradient_norm() const {
   double worst = 0;
   for (const RetrainedModel& model : models_) worst = std::max(worst, model.gradient_norm);
   return worst;
-}
-
-template <class T>
-void LogisticExperiment<T>::finish(io::ResultFiles& results, nlohmann::ordered_json facts, const std::string& figure) {
-  seconds_["statistics"] = watch_.lap();
-  facts["peak_device_memory"] = device_->peak_memory();
-  facts["seconds"] = seconds_;
-  facts["device"] = device_->info().name;
-  facts["precision"] = options_.precision;
-  results.add(folder_ / "summary.json", facts.dump(2) + "\n");
-  folder_.supersede_earlier(results);
-  results.commit();  // the figure is drawn from the files
-  draw_figure2(figure, folder_.path());
-  manifest_.write(folder_ / "manifest.json");
-  facts["figure_file"] = (folder_ / (figure + ".png")).string();
-  cli::print_facts(options_, facts);
 }
 
 template class LogisticExperiment<float>;

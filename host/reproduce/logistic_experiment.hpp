@@ -4,12 +4,10 @@
 
 #include <clout/engine/direct_solver.hpp>
 #include <clout/engine/training.hpp>
-#include <clout/host/cli/output.hpp>
-#include <clout/host/cli/verbs.hpp>
 #include <clout/host/io/mnist.hpp>
 #include <clout/host/leave_one_out.hpp>
-#include <clout/host/progress.hpp>
 #include <clout/host/reproduce/experiment.hpp>
+#include <clout/host/reproduce/run.hpp>
 #include <clout/models/logistic_regression.hpp>
 
 namespace clout::reproduce {
@@ -17,7 +15,7 @@ namespace clout::reproduce {
 /// One experiment from the files to the retrained models, with products in precision T and every certificate in double.
 /// A panel derives from it, calls the stages in this order and adds its own.
 template <class T>
-class LogisticExperiment {
+class LogisticExperiment : protected ExperimentRun {
  public:
   // The paper's setting.
   static constexpr double kL2 = 0.01;
@@ -38,7 +36,6 @@ class LogisticExperiment {
   /// One model without each of chosen_.
   void retrain(io::Journal& journal);
 
-  const Progress& progress() const { return bar_.callback(); }
   LogisticRegression<T>& fast() {
     if constexpr (std::is_same_v<T, double>) return *exact_;
     else return *fast_;
@@ -46,19 +43,9 @@ class LogisticExperiment {
   /// What summary.json begins with.
   nlohmann::ordered_json facts(const std::string& solver);
   double worst_gradient_norm() const;
-  /// Writes everything, draws the figure of that name, and prints the facts.
-  void finish(io::ResultFiles& results, nlohmann::ordered_json facts, const std::string& figure);
 
-  const cli::Invocation& call_;
-  const cli::Options& options_;
   std::string panel_;
-  cli::OutputFolder folder_;
-  std::unique_ptr<Device> device_;
-  io::Manifest manifest_;
-  ProgressBar bar_;
   Index removed_, random_tests_;
-  Stopwatch watch_;
-  nlohmann::ordered_json seconds_;
 
   io::Mnist mnist_;
   std::unique_ptr<Dataset<double>> data_;

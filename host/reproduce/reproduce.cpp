@@ -1,5 +1,6 @@
 // The verb `reproduce`: the paper's figures from the data that comes with the program.
 
+#include <algorithm>
 #include <clout/host/reproduce/figure2_convnet.hpp>
 #include <clout/host/reproduce/figure2_linear.hpp>
 #include <clout/host/reproduce/figure2_lissa.hpp>
@@ -9,12 +10,53 @@ namespace clout::cli {
 namespace {
 
 template <class T>
-void run_reproduce(const Invocation& call) {
+void run_figure2(const Invocation& call) {
   const Options& o = call.options;
+  if (o.panel.empty()) throw InvalidInput("--panel: is not given; expected one of linear, lissa, convnet");
   if (o.panel == "convnet") return reproduce::figure2_convnet<T>(call);
   if (!o.checkpoint.empty()) throw InvalidInput("--checkpoint: is of --panel convnet, not of " + o.panel);
   if (o.panel == "lissa") return reproduce::figure2_lissa<T>(call);
   reproduce::figure2_linear<T>(call);
+}
+
+/// One of the paper's experiments.
+template <class T>
+struct Figure {
+  std::string name;
+  void (*run)(const Invocation&);
+  std::vector<std::string> takes;  // of the options that not every figure has
+};
+
+template <class T>
+const std::vector<Figure<T>>& figures() {
+  static const std::vector<Figure<T>> all{{"figure2", run_figure2<T>, {"--panel", "--checkpoint", "--resume"}}};
+  return all;
+}
+
+const std::vector<std::string> kNotOfAll{"--panel", "--checkpoint", "--resume"};
+
+template <class T>
+void run_reproduce(const Invocation& call) {
+  const Options& o = call.options;
+  const auto figure = std::find_if(figures<T>().begin(), figures<T>().end(),
+                                   [&](const Figure<T>& each) { return each.name == o.figure; });
+  const auto takes = [&](const Figure<T>& each, const std::string& option) {
+    return std::find(each.takes.begin(), each.takes.end(), option) != each.takes.end();
+  };
+  for (const std::string& option : kNotOfAll) {
+    if (!o.is_given(option) || takes(*figure, option)) continue;
+    std::string owners;
+    for (const Figure<T>& each : figures<T>())
+      if (takes(each, option)) owners += (owners.empty() ? "" : ", ") + each.name;
+    throw InvalidInput(option + ": is of " + owners + ", not of " + o.figure);
+  }
+  figure->run(call);
+}
+
+std::vector<std::string> figure_names() {
+  std::vector<std::string> names;
+  for (const Figure<double>& figure : figures<double>()) names.push_back(figure.name);
+  return names;
 }
 
 }  // namespace
@@ -28,16 +70,15 @@ void add_reproduce(CLI::App& app, Options& o, Run& chosen) {
   sub.get_option("--precision")
       ->description("of the products inside (default single); every result is certified in double");
   sub.preparse_callback([&o](std::size_t) { o.precision = "single"; });
-  sub.add_option("figure", o.figure, "figure2")->required()->check(one_of({"figure2"}));
+  sub.add_option("figure", o.figure, "which one")->required()->check(one_of(figure_names()));
   sub.add_option("--panel", o.panel,
-                 "linear, lissa (the same models, predicted by LiSSA as published and tuned by itself), or convnet (hours "
-                 "without a GPU; resumable)")
-      ->required()
+                 "of figure2: linear, lissa (the same models, predicted by LiSSA as published and tuned by itself), or "
+                 "convnet (hours without a GPU; resumable)")
       ->check(one_of({"linear", "lissa", "convnet"}));
-  sub.add_option("--data", o.data, "folder with MNIST's four files");
+  sub.add_option("--data", o.data, "folder with the data set's files");
   sub.add_option("--checkpoint", o.checkpoint,
                  "of --panel convnet: folder that `clout train` wrote (default: the one that comes with the program)");
-  sub.add_flag("--quick", o.quick, "fewer removed points, test images and steps; said in summary.json and the figure");
+  sub.add_flag("--quick", o.quick, "less of everything that takes long; said in summary.json and the figure");
   sub.add_flag("--resume", o.resume, "go on with the unfinished work in --out");
   add_out(sub, o, "the folder to write into");
 }
