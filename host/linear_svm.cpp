@@ -26,6 +26,8 @@ constexpr Index kModelBlock = 16;  // models of a journal's block
 
 }  // namespace
 
+double svm_distance(double gap, double l2) { return std::sqrt(2 * gap / l2); }
+
 struct LinearSvm::State {
   State(Index n, Index d, std::uint64_t seed)
       : exact_bounds(static_cast<std::size_t>(n)),
@@ -232,6 +234,8 @@ SvmFit LinearSvm::fit(std::span<const Index> removed, std::span<const double> st
     if (fit.gap <= options.tolerance && !(fit.gap < kWorthwhile * last)) break;
   }
   fit.converged = fit.gap <= options.tolerance;
+  fit.between.resize(static_cast<std::size_t>(n));
+  for (Index i = 0; i < n; ++i) fit.between[static_cast<std::size_t>(i)] = state.is_between(i);
   fit.dual = std::move(state.dual);
   fit.weights = std::move(state.weights);
   return fit;

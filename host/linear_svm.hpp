@@ -25,7 +25,11 @@ struct SvmFit {
   Index on_margin = 0;          ///< examples with 0 < αᵢ < Cᵢ
   std::vector<double> dual;     ///< [n] α
   std::vector<double> weights;  ///< [d] w
+  std::vector<bool> between;    ///< [n] whether 0 < αᵢ < Cᵢ: those on the margin, whose loss has its kink there
 };
+
+/// How far a fit with this duality gap may be from the minimum: √(2 gap/λ).
+double svm_distance(double gap, double l2);
 
 /// One data set's machine. Keeps X's non-zeros on the host, in double; no bias.
 class LinearSvm {

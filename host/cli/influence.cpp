@@ -5,6 +5,7 @@
 #include <clout/host/cli/memory_plan.hpp>
 #include <clout/host/cli/output.hpp>
 #include <clout/host/cli/score_blocks.hpp>
+#include <clout/host/cli/self_influence.hpp>
 #include <clout/host/cli/scorer.hpp>
 #include <clout/host/cli/solvers.hpp>
 #include <numeric>
@@ -136,19 +137,6 @@ ScoredBlock score_block(Problem& problem, Influence<T>& influence, const Candida
   return block;
 }
 
-/// The facts that every run's table begins with.
-Facts first_facts(Problem& problem, const SolveReport& report, double norm, double residual) {
-  Facts facts{{"training_examples", problem.data().examples()},
-              {"gradient_norm", norm},
-              {"solver", report.solver},
-              {"max_relative_residual", residual},
-              {"seconds", report.seconds},
-              {"peak_device_memory_mib", mebibytes(problem.device().peak_memory())}};
-  add_choice(facts, problem);
-  facts.update(lissa_facts(report));
-  return facts;
-}
-
 template <class T>
 void run_blocks(Problem& problem, Problem::Tests& tests, const Candidates& candidates, const OutputFolder& folder,
                 const std::string& request, double norm) {
@@ -236,26 +224,13 @@ template <class T>
 void run_self_influence(Problem& problem, const OutputFolder& folder) {
   const Options& o = problem.options();
   const Index n = problem.data().examples();
-  Objective<double>& exact = problem.objective<double>();
-  problem.choose_solver(has_shorter_self_influence(exact) ? problem.parameters() : n);
-  const MemoryPlan plan = self_influence_plan<T>(problem);
+  const MemoryPlan plan = plan_of_self_influence<T>(problem);
   if (o.plan) return print_facts(o, plan_facts(plan, static_cast<std::uint64_t>(n) * sizeof(T)));
   require_memory("influence", plan, problem.device());
   const double norm = start_gradient_norm(problem);
   io::Journal journal = io::Journal::open(folder / kJournal, fingerprint(problem, 0), false);  // keeps other runs out
   const EmptyJournal nothing_in_it{journal};
-  SelfInfluence result;
-  if (has_shorter_self_influence(exact) && problem.parameters() <= kMostDirectParameters) {
-    const auto solver = make_solver<T>(problem, problem.objective<T>(), exact, o.damping,
-                                       unit_tolerance(o.tolerance, problem.parameters()));
-    result = self_influence_by_inverse(exact, *solver, o.damping, problem.progress());
-  } else {
-    const std::unique_ptr<Solver> solver = make_solver<T>(problem);
-    std::vector<Index> rows(static_cast<std::size_t>(n));
-    std::iota(rows.begin(), rows.end(), Index{0});
-    result = self_influence(exact, *solver, rows, problem.progress());
-  }
-  settle(o, result.report);
+  const SelfInfluence result = all_self_influences<T>(problem);
   io::ResultFiles results;
   folder.supersede_earlier(results);
   write_values<T>(results, folder / "self_influence.npy", {n}, result.values);

@@ -4,16 +4,8 @@
 #include <clout/host/cli/hinge.hpp>
 #include <clout/host/cli/retrain.hpp>
 #include <clout/host/linear_svm.hpp>
-#include <cmath>
 
 namespace clout::cli {
-namespace {
-
-/// R is λ-strongly convex: a duality gap of g is a distance of at most √(2g/λ) from the minimum.
-double distance_of(double gap, double l2) { return std::sqrt(2 * gap / l2); }
-
-}  // namespace
-
 template <class T>
 void retrain_hinge(const Invocation& call) {
   const Options& o = call.options;
@@ -42,14 +34,15 @@ void retrain_hinge(const Invocation& call) {
   const SvmFit full = svm.fit({}, {}, options, problem.progress());
   std::vector<double> away = full.weights;
   for (std::size_t i = 0; i < away.size(); ++i) away[i] -= problem.theta()[i];
-  const double start = scaled_norm(away) + distance_of(full.gap, o.l2);
+  const double start = scaled_norm(away) + svm_distance(full.gap, o.l2);
   changes.start_certificate = full.gap;
   changes.models = retrain_svm(svm, full, *tests.objective, groups, options, &journal, problem.progress());
+  // R is λ-strongly convex.
   const ChangeErrors errors = linear_change_errors(problem, tests.input_norms);
   const double size = scaled_norm(problem.theta());
   for (const RetrainedModel& model : changes.models)
     for (std::size_t t = 0; t < tests.rows.size(); ++t)
-      changes.errors.push_back(errors.reach[t] * (start + distance_of(model.gradient_norm, o.l2)) + errors.rounding[t] +
+      changes.errors.push_back(errors.reach[t] * (start + svm_distance(model.gradient_norm, o.l2)) + errors.rounding[t] +
                                errors.sized_rounding[t] * std::max(size, model.size));
   write_changes(changes, problem, tests, groups, folder, journal, {{"start_distance", start}});
 }

@@ -213,6 +213,9 @@ void write_npy(AtomicFile& file, const std::vector<std::int64_t>& shape, std::sp
 void write_npy(AtomicFile& file, const std::vector<std::int64_t>& shape, std::span<const float> values) {
   write_array(file, shape, values);
 }
+void write_npy(AtomicFile& file, const std::vector<std::int64_t>& shape, std::span<const std::uint8_t> values) {
+  write_array(file, shape, values);
+}
 
 void require_finite(std::span<const double> values, std::span<const std::int64_t> shape, std::string_view name) {
   check_finite(values, shape, name);

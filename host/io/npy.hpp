@@ -118,6 +118,7 @@ void write_npy(const std::filesystem::path& path, const std::vector<std::int64_t
 /// The same into a file whose end is the caller's.
 void write_npy(AtomicFile& file, const std::vector<std::int64_t>& shape, std::span<const double> values);
 void write_npy(AtomicFile& file, const std::vector<std::int64_t>& shape, std::span<const float> values);
+void write_npy(AtomicFile& file, const std::vector<std::int64_t>& shape, std::span<const std::uint8_t> values);
 
 /// Throws InvalidInput at the first NaN or infinity: "x.npy: NaN at [17][3]; expected finite numbers". `name` is the
 /// path (or whatever tells the user which array). Integer arrays pass.

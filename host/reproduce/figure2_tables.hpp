@@ -2,6 +2,7 @@
 // The tables and numbers behind Figure 2.
 
 #include <clout/host/leave_one_out.hpp>
+#include <clout/host/reproduce/experiment.hpp>
 #include <clout/host/statistics.hpp>
 #include <clout/models/logistic_regression.hpp>
 #include <filesystem>
@@ -51,9 +52,6 @@ nlohmann::ordered_json agreement_over_tests(const PairsByTest& pairs, RandomSequ
 nlohmann::ordered_json agreement_facts(std::span<const double> predicted, std::span<const double> actual,
                                        RandomSequence& random);
 
-struct TestScore {
-  double loss, accuracy;
-};
 /// Mean loss, without regulariser, and accuracy of a model at its θ.
 TestScore test_score(LogisticRegression<double>& tests);
 

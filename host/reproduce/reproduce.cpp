@@ -1,9 +1,11 @@
 // The verb `reproduce`: the paper's figures from the data that comes with the program.
 
 #include <algorithm>
+#include <clout/host/reproduce/figure1.hpp>
 #include <clout/host/reproduce/figure2_convnet.hpp>
 #include <clout/host/reproduce/figure2_linear.hpp>
 #include <clout/host/reproduce/figure2_lissa.hpp>
+#include <clout/host/reproduce/figure3.hpp>
 #include <clout/kernels/error.hpp>
 
 namespace clout::cli {
@@ -29,11 +31,14 @@ struct Figure {
 
 template <class T>
 const std::vector<Figure<T>>& figures() {
-  static const std::vector<Figure<T>> all{{"figure2", run_figure2<T>, {"--panel", "--checkpoint", "--resume"}}};
+  static const std::vector<Figure<T>> all{
+      {"figure1", reproduce::figure1, {}},
+      {"figure2", run_figure2<T>, {"--panel", "--checkpoint", "--resume", "--quick", "--precision"}},
+      {"figure3", reproduce::figure3, {"--quick"}}};
   return all;
 }
 
-const std::vector<std::string> kNotOfAll{"--panel", "--checkpoint", "--resume"};
+const std::vector<std::string> kNotOfAll{"--panel", "--checkpoint", "--resume", "--quick", "--precision"};
 
 template <class T>
 void run_reproduce(const Invocation& call) {
@@ -50,7 +55,9 @@ void run_reproduce(const Invocation& call) {
       if (takes(each, option)) owners += (owners.empty() ? "" : ", ") + each.name;
     throw InvalidInput(option + ": is of " + owners + ", not of " + o.figure);
   }
-  figure->run(call);
+  Invocation its = call;
+  if (!takes(*figure, "--precision")) its.options.precision = "double";
+  figure->run(its);
 }
 
 std::vector<std::string> figure_names() {

@@ -164,8 +164,10 @@ def engine_verbs(case, tolerance, *precision):
         return
     if case.run("influence", "--self", "--damping", 0.1, out="self"):
         g = model.example_gradients(theta).astype(float)
-        case.same("self-influence", case.array("self/self_influence.npy"),
-                  model.w * np.einsum("id,id->i", g, np.linalg.solve(damped, g.T).T), condition * 1e-9)
+        own = model.w * np.einsum("id,id->i", g, np.linalg.solve(damped, g.T).T)
+        case.same("self-influence", case.array("self/self_influence.npy"), own, condition * 1e-9)
+        if case.run("audit", "--damping", 0.1, out="audit"):
+            audited(case, own, model.losses(theta), condition * 1e-9)
     if case.run("influence", *tests_of, "--flips", "--damping", 0.1, "--tolerance", 1e-12, out="flips"):
         slopes = {}
         for label in (-1, 1):
@@ -174,6 +176,19 @@ def engine_verbs(case, tolerance, *precision):
         own = model.example_gradients(theta)
         expected = np.stack([(own - slopes[label]) * model.w[:, None] @ solutions.T for label in (-1, 1)], -1)
         case.same("flips", case.array("flips/relabel_scores.npy"), np.moveaxis(expected, 0, 1), condition * 1e-10)
+
+
+def audited(case, own, losses, tolerance):
+    rows = np.genfromtxt(case.path("audit/audit.csv"), delimiter=",", names=True)
+    who = rows["train_index"].astype(int)
+    case.program.expect(sorted(who) == list(range(len(own))) and (rows["rank"] == np.arange(len(own)) + 1).all() and
+                        (rows["label"] == (case.y[who] + 1) // 2).all(), f"{case.name}: audit", "other rows")
+    case.same("audit", rows["self_influence"], own[who], tolerance)
+    case.same("audited losses", rows["loss"], losses[who], 1e-11)
+    case.program.expect((np.diff(rows["self_influence"]) <= 0).all(), f"{case.name}: audit", "is not in order")
+    order = np.argsort(-rows["loss"], kind="stable")
+    case.program.expect((np.diff(rows["rank_by_loss"][order]) > 0).all() or len(set(rows["loss"])) < len(who),
+                        f"{case.name}: audit", "ranks by loss are not in order")
 
 
 def training(case):
