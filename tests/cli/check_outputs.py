@@ -126,7 +126,7 @@ def check_wording(bench):
     for more in (files.tests(), ["--test-index", 1], ["--top", 3]):
         usage(f"--self {more[0]}", [*self, *more], "--self", "excludes", out="scores")
     loss = ["loss", *files.options()]
-    for more, parts in ((["--model", "forest"], ["--model: forest; expected one of logistic, convnet"]),
+    for more, parts in ((["--model", "forest"], ["--model: forest; expected one of logistic, margin, convnet"]),
                         (["--precision", "half"], ["--precision: half; expected one of double, single"]),
                         (["--frobnicate"], ["--frobnicate: not known here"]), (["extra"], ["extra: not known here"]),
                         (["--l2", 1], ["--l2: is given twice; expected one value"]),
