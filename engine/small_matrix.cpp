@@ -47,6 +47,16 @@ SmallMatrix inverse_of_definite(SmallMatrix a) {
   return a;
 }
 
+SmallMatrix cholesky_factor(SmallMatrix a) {
+  const lapack_int size = static_cast<lapack_int>(a.rows);
+  lapack_int info = 0;
+  LAPACK_dpotrf("U", &size, a.values.data(), &size, &info);  // row-major: LAPACK's upper triangle is our lower one
+  if (info != 0) return {};
+  for (Index i = 0; i < a.rows; ++i)
+    for (Index j = i + 1; j < a.columns; ++j) a(i, j) = 0;
+  return a;
+}
+
 std::vector<double> solve_definite(SmallMatrix a, std::vector<double> b) {
   const lapack_int size = static_cast<lapack_int>(a.rows), one = 1;
   lapack_int info = 0;

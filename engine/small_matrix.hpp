@@ -31,6 +31,9 @@ SymmetricEigen symmetric_eigen(SmallMatrix a);
 /// A⁻¹ of a symmetric positive definite A; empty where Cholesky finds that it is not.
 SmallMatrix inverse_of_definite(SmallMatrix a);
 
+/// Lower triangular C with A = C Cᵀ likewise.
+SmallMatrix cholesky_factor(SmallMatrix a);
+
 /// A⁻¹b likewise.
 std::vector<double> solve_definite(SmallMatrix a, std::vector<double> b);
 

@@ -6,6 +6,7 @@
 #include <clout/host/reproduce/figure2_linear.hpp>
 #include <clout/host/reproduce/figure2_lissa.hpp>
 #include <clout/host/reproduce/figure3.hpp>
+#include <clout/host/reproduce/figure4.hpp>
 #include <clout/kernels/error.hpp>
 
 namespace clout::cli {
@@ -34,11 +35,13 @@ const std::vector<Figure<T>>& figures() {
   static const std::vector<Figure<T>> all{
       {"figure1", reproduce::figure1, {}},
       {"figure2", run_figure2<T>, {"--panel", "--checkpoint", "--resume", "--quick", "--precision"}},
-      {"figure3", reproduce::figure3, {"--quick"}}};
+      {"figure3", reproduce::figure3, {"--quick"}},
+      {"figure4", reproduce::figure4, {"--train-features", "--test-features"}}};
   return all;
 }
 
-const std::vector<std::string> kNotOfAll{"--panel", "--checkpoint", "--resume", "--quick", "--precision"};
+const std::vector<std::string> kNotOfAll{"--panel",  "--checkpoint", "--train-features", "--test-features",
+                                         "--resume", "--quick",      "--precision"};
 
 template <class T>
 void run_reproduce(const Invocation& call) {
@@ -85,6 +88,9 @@ void add_reproduce(CLI::App& app, Options& o, Run& chosen) {
   sub.add_option("--data", o.data, "folder with the data set's files");
   sub.add_option("--checkpoint", o.checkpoint,
                  "of --panel convnet: folder that `clout train` wrote (default: the one that comes with the program)");
+  sub.add_option("--train-features", o.train_features,
+                 "of figure4: another network's features of the training photographs, .npy [1800][features]");
+  sub.add_option("--test-features", o.test_features, "of figure4: those of the test photographs, .npy [600][features]");
   sub.add_flag("--quick", o.quick, "less of everything that takes long; said in summary.json and the figure");
   sub.add_flag("--resume", o.resume, "go on with the unfinished work in --out");
   add_out(sub, o, "the folder to write into");
