@@ -49,7 +49,7 @@ struct Options {
   // Retraining and reproducing.
   std::string indices, groups, moments, data, retraining = "adam";
   bool all = false, resume = false, quick = false;
-  std::string figure, panel, checkpoint;
+  std::string figure, panel, checkpoint, levels = "published";
 
   std::set<std::string> given;  // names of the options on the command line: "--batch"
 

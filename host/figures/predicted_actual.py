@@ -1,27 +1,11 @@
-"""What the figures of predicted against actual changes share: reading, axes, a panel, saving.
+"""What the figures of predicted against actual changes share: reading, axes, a panel, the command line."""
 
-Identical input gives identical bytes: no date, no version, no random identifier goes into the files.
-"""
-
-import argparse
 import csv
-import json
-import logging
 import os
-import sys
 
-# Before matplotlib is imported: a first run would announce its font cache on standard error.
-logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
-
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-import numpy as np
-
-POINTS = "#0072B2"  # blue and vermilion of Okabe and Ito: apart for every kind of colour vision
-DIAGONAL = "#D55E00"
-TEXT = "#333333"
+from figure_style import BLUE as POINTS
+from figure_style import TEXT, above, at_most, below, matplotlib, np, plt, run  # noqa: F401 (for the figures)
+from figure_style import VERMILION as DIAGONAL
 
 
 def read_pairs(path, names=("predicted", "actual")):
@@ -45,27 +29,6 @@ def pearson_of(x, y):
 def slope_of(x, y):
     """Least squares of actual on predicted, with intercept."""
     return float(np.polyfit(x, y, 1)[0])
-
-
-def below(value, digits):
-    """Rounded down: 0.99998 must not be shown as 1.0000."""
-    scale = 10.0**digits
-    return f"{np.floor(value * scale) / scale:.{digits}f}"
-
-
-def above(value, digits):
-    return below(-value, digits).removeprefix("-")
-
-
-def at_most(value):
-    """A positive number in two digits, rounded up: what follows a sign of "less or equal"."""
-    if not value > 0:
-        return "0"
-    exponent = int(np.floor(np.log10(value)))
-    mantissa = np.ceil(value / 10.0**exponent * 10) / 10
-    if mantissa >= 10:
-        mantissa, exponent = mantissa / 10, exponent + 1
-    return rf"{mantissa:.1f} \times 10^{{{exponent}}}"
 
 
 def power_of_ten(values):
@@ -128,41 +91,16 @@ def draw_panel(axes, x, y, title, lines, scale, style):
         axes.spines[side].set_visible(False)
 
 
-def save(figure, out, name):
-    """Written beside, then renamed: a figure is there whole or not at all."""
-    for kind, options in (("png", {"dpi": 200, "metadata": {"Software": None}}), ("svg", {"metadata": {"Date": None}})):
-        path = os.path.join(out, f"{name}.{kind}")
-        unfinished = f"{path}.unfinished"
-        try:
-            figure.savefig(unfinished, format=kind, **options)
-            os.replace(unfinished, path)
-        except BaseException:
-            if os.path.exists(unfinished):
-                os.remove(unfinished)
-            raise
-
-
 def draw(name, description, panels_of):
     """The command line of a figure: `panels_of(summary, loo, random)` is called with the summary and the paths of both
     tables, and returns the figure."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--loo", required=True, help="loo.csv: the most influential points of one test image")
-    parser.add_argument("--random", help="loo_random.csv: random points, many test images (left out where not there)")
-    parser.add_argument("--summary", required=True, help="summary.json")
-    parser.add_argument("--out", required=True, help=f"folder for {name}.png and {name}.svg")
-    arguments = parser.parse_args()
-    try:
-        with open(arguments.summary) as file:
-            summary = json.load(file)
+
+    def options(parser):
+        parser.add_argument("--loo", required=True, help="loo.csv: the most influential points of one test image")
+        parser.add_argument("--random", help="loo_random.csv: random points, many test images (left out where not there)")
+
+    def figure(summary, arguments):
         has_random = bool(arguments.random) and os.path.exists(arguments.random)
-        matplotlib.rcdefaults()  # a user's matplotlibrc must not change the figure
-        matplotlib.use("Agg")
-        plt.rcParams.update({"svg.hashsalt": "clout", "font.size": 9, "axes.labelsize": 9, "xtick.labelsize": 8,
-                             "ytick.labelsize": 8, "axes.linewidth": 0.7, "axes.edgecolor": "#666666",
-                             "xtick.color": TEXT, "ytick.color": TEXT, "axes.labelcolor": TEXT})
-        figure = panels_of(summary, arguments.loo, arguments.random if has_random else None)
-        os.makedirs(arguments.out, exist_ok=True)
-        save(figure, arguments.out, name)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        sys.exit(2)
+        return panels_of(summary, arguments.loo, arguments.random if has_random else None)
+
+    run(name, description, options, figure)

@@ -50,6 +50,13 @@ void InflateStream::refill() {
   z.next_in = reinterpret_cast<Bytef*>(state_->input.data());
 }
 
+std::unique_ptr<ByteStream> open_stream(const File& file) {
+  std::array<std::byte, 2> begin{};
+  const bool is_gzip = file.read_at(0, begin) == 2 && begin[0] == std::byte{0x1f} && begin[1] == std::byte{0x8b};
+  if (is_gzip) return std::make_unique<InflateStream>(file, 0, file.size(), InflateStream::Format::gzip);
+  return std::make_unique<FileStream>(file, 0, file.size());
+}
+
 // A gzip file may hold several members one after the other; anything else behind the first is refused.
 bool InflateStream::begin_next_member() {
   refill();

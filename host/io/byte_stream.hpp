@@ -1,5 +1,5 @@
 #pragma once
-// Bytes in order, from a stretch of a file, compressed or not: what the readers of .npy, .npz and IDX share.
+// Bytes in order, from a stretch of a file, compressed or not: what all readers share.
 
 #include <clout/host/io/file.hpp>
 #include <cstddef>
@@ -57,6 +57,9 @@ class InflateStream final : public ByteStream {
   std::unique_ptr<State> state_;
   bool finished_ = false;
 };
+
+/// All of `file`, which must outlive the stream: unpacked where it is gzip.
+std::unique_ptr<ByteStream> open_stream(const File& file);
 
 /// Passes `source` on and keeps the CRC-32 of what went by.
 class ChecksummedStream final : public ByteStream {

@@ -16,13 +16,6 @@ namespace {
 constexpr std::uint32_t kImagesMagic = 2051, kLabelsMagic = 2049;
 constexpr std::string_view kExpected = "an IDX file (plain or gzip)";
 
-std::unique_ptr<ByteStream> open_stream(const File& file) {
-  std::array<std::byte, 2> begin{};
-  const bool is_gzip = file.read_at(0, begin) == 2 && begin[0] == std::byte{0x1f} && begin[1] == std::byte{0x8b};
-  if (is_gzip) return std::make_unique<InflateStream>(file, 0, file.size(), InflateStream::Format::gzip);
-  return std::make_unique<FileStream>(file, 0, file.size());
-}
-
 std::uint32_t read_number(ByteStream& stream, const File& file) {
   std::array<std::byte, 4> bytes{};
   if (stream.read(bytes) < bytes.size()) {

@@ -4,6 +4,7 @@
 #include <clout/host/reproduce/figure2_convnet.hpp>
 #include <clout/host/reproduce/figure2_linear.hpp>
 #include <clout/host/reproduce/figure2_lissa.hpp>
+#include <clout/host/reproduce/figure6.hpp>
 #include <clout/kernels/error.hpp>
 
 namespace clout::cli {
@@ -29,11 +30,13 @@ struct Figure {
 
 template <class T>
 const std::vector<Figure<T>>& figures() {
-  static const std::vector<Figure<T>> all{{"figure2", run_figure2<T>, {"--panel", "--checkpoint", "--resume"}}};
+  static const std::vector<Figure<T>> all{
+      {"figure2", run_figure2<T>, {"--panel", "--checkpoint", "--resume", "--quick", "--precision"}},
+      {"figure6", reproduce::figure6<T>, {"--levels", "--resume", "--quick", "--precision"}}};
   return all;
 }
 
-const std::vector<std::string> kNotOfAll{"--panel", "--checkpoint", "--resume"};
+const std::vector<std::string> kNotOfAll{"--panel", "--checkpoint", "--levels", "--resume", "--quick", "--precision"};
 
 template <class T>
 void run_reproduce(const Invocation& call) {
@@ -50,7 +53,9 @@ void run_reproduce(const Invocation& call) {
       if (takes(each, option)) owners += (owners.empty() ? "" : ", ") + each.name;
     throw InvalidInput(option + ": is of " + owners + ", not of " + o.figure);
   }
-  figure->run(call);
+  Invocation its = call;
+  if (!takes(*figure, "--precision")) its.options.precision = "double";
+  figure->run(its);
 }
 
 std::vector<std::string> figure_names() {
@@ -78,6 +83,10 @@ void add_reproduce(CLI::App& app, Options& o, Run& chosen) {
   sub.add_option("--data", o.data, "folder with the data set's files");
   sub.add_option("--checkpoint", o.checkpoint,
                  "of --panel convnet: folder that `clout train` wrote (default: the one that comes with the program)");
+  sub.add_option("--levels", o.levels,
+                 "of figure6: published (10 % of the labels are flipped), or all six of the published code, 5 to 30 %")
+      ->check(one_of({"published", "all"}))
+      ->capture_default_str();
   sub.add_flag("--quick", o.quick, "less of everything that takes long; said in summary.json and the figure");
   sub.add_flag("--resume", o.resume, "go on with the unfinished work in --out");
   add_out(sub, o, "the folder to write into");
