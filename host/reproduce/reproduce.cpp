@@ -5,6 +5,7 @@
 #include <clout/host/reproduce/figure2_linear.hpp>
 #include <clout/host/reproduce/figure2_lissa.hpp>
 #include <clout/host/reproduce/figure6.hpp>
+#include <clout/host/reproduce/hospital.hpp>
 #include <clout/kernels/error.hpp>
 
 namespace clout::cli {
@@ -32,7 +33,8 @@ template <class T>
 const std::vector<Figure<T>>& figures() {
   static const std::vector<Figure<T>> all{
       {"figure2", run_figure2<T>, {"--panel", "--checkpoint", "--resume", "--quick", "--precision"}},
-      {"figure6", reproduce::figure6<T>, {"--levels", "--resume", "--quick", "--precision"}}};
+      {"figure6", reproduce::figure6<T>, {"--levels", "--resume", "--quick", "--precision"}},
+      {"hospital", reproduce::hospital, {}}};
   return all;
 }
 

@@ -198,5 +198,18 @@ class Figure6(DrawnFromTables, unittest.TestCase):
              "max_gradient_norm": 9e-11, "levels": levels}))
 
 
+class Hospital(DrawnFromTables, unittest.TestCase):
+    NAME, OPTION, TABLE = "hospital", "--largest", "largest.csv"
+
+    def write(self):
+        rows = ["direction,rank,position,row,readmitted,child,loss_change_if_removed"]
+        rows += [f"{direction},{k},{100 * k},{k},{k % 2},{int(k < 3)},{sign * 0.1 / k}"
+                 for direction, sign in (("harmful", -1), ("helpful", 1)) for k in range(1, 11)]
+        (self.folder / self.TABLE).write_text("\n".join(rows) + "\n")
+        (self.folder / "summary.json").write_text(json.dumps(
+            {"n_train": 19980, "n_params": 127, "prediction": {"test_index": 1742}, "max_gradient_norm": 1e-14,
+             "max_relative_residual": 2e-14}))
+
+
 if __name__ == "__main__":
     unittest.main()
