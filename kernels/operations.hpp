@@ -40,17 +40,25 @@ struct SparseLines {
   const std::uint8_t* bytes = nullptr;    // [entries]
 };
 
-/// Rows of a block of SparseFeatures.
-inline constexpr Index kSparseBlockRows = 256;
+/// Rows of a block of SparseFeatures; of a thin X, in which few rows have anything in one column, on the CPU.
+inline constexpr Index kSparseBlockRows = 256, kThinBlockRows = 4096;
 
-/// X a second time, without its zeros (SparseStorage makes it): by rows, for Z = X Vᵀ, and by columns of blocks of
-/// rows, for G = Rᵀ X. Scale and sizes are the FeatureView's.
+/// X without its zeros (SparseStorage makes it): by rows, for Z = X Vᵀ, and by columns of blocks of rows, for G = Rᵀ X.
+/// Scale and sizes are the FeatureView's.
 template <class T>
 struct SparseFeatures {
   SparseLines<T> rows;     // [n] lines, places are columns
   SparseLines<T> columns;  // [blocks][d] lines, places are rows of the block
+  Index block_rows = kSparseBlockRows;
 
   constexpr bool is_given() const { return rows.starts != nullptr; }
+  /// For products with X alone, not with Xᵀ: the rows from `first` on.
+  constexpr SparseFeatures rows_from(Index first) const {
+    SparseFeatures some = *this;
+    some.rows.starts += first;
+    some.columns = {};
+    return some;
+  }
 };
 
 /// Parameters of a linear layer as one flat vector: weights [K][d], then, with a bias, [K].
@@ -77,13 +85,14 @@ struct Exclusions {
   Index count = 0;
 };
 
-/// A = X Vᵀ + b for k parameter (or tangent) vectors.  2ndKk flops.
+/// A = X Vᵀ + b for k parameter (or tangent) vectors.  2ndKk flops (sparse: entries instead of nd).
 template <class T>
 struct LinearForward {
-  FeatureView<T> features;      // [n][d]
+  FeatureView<T> features;        // [n][d]; with `sparse`, its pointers are not read
   LinearShape shape;
-  MatrixView<const T> vectors;  // [k][p]
-  MatrixView<T> outputs;        // [n][k·K], vector after vector
+  MatrixView<const T> vectors;    // [k][p]
+  MatrixView<T> outputs;          // [n][k·K], vector after vector
+  SparseFeatures<T> sparse = {};  // the same X without its zeros, or not given
 };
 
 /// p = softmax(a), ℓ = logsumexp(a) − a_y, for each row and each of k parameter vectors. Stable for |a| up to the

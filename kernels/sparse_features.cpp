@@ -6,30 +6,55 @@ namespace {
 
 constexpr Index kLongestNarrow = 65'536;
 
-constexpr Index blocks_of(Index rows) { return (rows + kSparseBlockRows - 1) / kSparseBlockRows; }
+// X is thin where the columns of a block have fewer entries than this, on average: a sum for every column of every
+// block would then be read and written about as often as X is.
+constexpr Index kThinLine = 8;
 
-// Lines under construction, on the host.
+constexpr Index blocks_of(Index rows, Index block_rows) { return (rows + block_rows - 1) / block_rows; }
+
 template <class V>
-struct HostLines {
-  std::vector<Index> starts{0};
-  std::vector<std::uint32_t> places;
-  std::vector<V> stored;
-
-  HostLines(Index lines, Index entries) {
-    starts.reserve(static_cast<std::size_t>(lines + 1));
-    places.reserve(static_cast<std::size_t>(entries));
-    stored.reserve(static_cast<std::size_t>(entries));
-  }
-  // One more line: `count` numbers, `step` apart.
-  void add(const V* from, Index count, Index step) {
-    for (Index place = 0; place < count; ++place, from += step)
-      if (*from != V(0)) {
-        places.push_back(static_cast<std::uint32_t>(place));
-        stored.push_back(*from);
+SparseRows<V> rows_of(std::span<const V> x, Index rows, Index columns) {
+  ensure(static_cast<Index>(x.size()) == rows * columns, "sparse storage: as many numbers as rows times columns");
+  SparseRows<V> lines{.columns = columns};
+  const auto entries = static_cast<std::size_t>(count_entries(x));
+  lines.places.reserve(entries);
+  lines.values.reserve(entries);
+  for (Index row = 0; row < rows; ++row) {
+    for (Index place = 0; place < columns; ++place)
+      if (const V value = x[static_cast<std::size_t>(row * columns + place)]; value != V(0)) {
+        lines.places.push_back(static_cast<std::uint32_t>(place));
+        lines.values.push_back(value);
       }
-    starts.push_back(static_cast<Index>(stored.size()));
+    lines.starts.push_back(static_cast<Index>(lines.values.size()));
   }
-};
+  return lines;
+}
+
+// The columns of blocks of rows, [blocks][d] lines, by counting: entries of a line stay in the order of the rows.
+template <class V>
+SparseRows<V> columns_of(const SparseRows<V>& x, Index block_rows) {
+  const Index blocks = blocks_of(x.rows(), block_rows);
+  SparseRows<V> lines{.columns = block_rows};
+  std::vector<Index>& starts = lines.starts;
+  starts.assign(static_cast<std::size_t>(blocks * x.columns + 1), 0);
+  const auto for_each_entry = [&](const auto& body) {
+    for (Index row = 0; row < x.rows(); ++row)
+      for (auto at = static_cast<std::size_t>(x.starts[static_cast<std::size_t>(row)]);
+           at < static_cast<std::size_t>(x.starts[static_cast<std::size_t>(row + 1)]); ++at)
+        body(static_cast<std::size_t>(row / block_rows * x.columns + x.places[at]), row % block_rows, x.values[at]);
+  };
+  for_each_entry([&](std::size_t line, Index, V) { ++starts[line + 1]; });
+  for (std::size_t line = 1; line < starts.size(); ++line) starts[line] += starts[line - 1];
+  lines.places.resize(x.places.size());
+  lines.values.resize(x.values.size());
+  std::vector<Index> next(starts.begin(), starts.end() - 1);
+  for_each_entry([&](std::size_t line, Index place, V value) {
+    const auto to = static_cast<std::size_t>(next[line]++);
+    lines.places[to] = static_cast<std::uint32_t>(place);
+    lines.values[to] = value;
+  });
+  return lines;
+}
 
 }  // namespace
 
@@ -39,29 +64,27 @@ Index count_entries(std::span<const V> numbers) {
 }
 
 template <class V>
-SparseStorage<V>::SparseStorage(Device& device, std::span<const V> x, Index rows, Index columns) {
-  ensure(static_cast<Index>(x.size()) == rows * columns, "sparse storage: as many numbers as rows times columns");
-  const Index entries = count_entries(x);
-  const auto upload = [&](const HostLines<V>& host, Index longest) {
-    Lines lines{Buffer<Index>(device, host.starts), {}, {}, Buffer<V>(device, host.stored)};
-    if (longest > kLongestNarrow) {
-      lines.wide = Buffer<std::uint32_t>(device, host.places);
-    } else {
-      const std::vector<std::uint16_t> narrow(host.places.begin(), host.places.end());
-      lines.narrow = Buffer<std::uint16_t>(device, narrow);
-    }
-    return lines;
-  };
-  {
-    HostLines<V> host(rows, entries);
-    for (Index row = 0; row < rows; ++row) host.add(x.data() + row * columns, columns, 1);
-    rows_ = upload(host, columns);
+typename SparseStorage<V>::Lines SparseStorage<V>::upload(Device& device, const SparseRows<V>& host) {
+  Lines lines{Buffer<Index>(device, host.starts), {}, {}, Buffer<V>(device, host.values)};
+  if (host.columns > kLongestNarrow) {
+    lines.wide = Buffer<std::uint32_t>(device, host.places);
+  } else {
+    const std::vector<std::uint16_t> narrow(host.places.begin(), host.places.end());
+    lines.narrow = Buffer<std::uint16_t>(device, narrow);
   }
-  HostLines<V> host(blocks_of(rows) * columns, entries);
-  for (Index first = 0; first < rows; first += kSparseBlockRows)
-    for (Index column = 0; column < columns; ++column)
-      host.add(x.data() + first * columns + column, std::min(kSparseBlockRows, rows - first), columns);
-  columns_ = upload(host, kSparseBlockRows);
+  return lines;
+}
+
+template <class V>
+SparseStorage<V>::SparseStorage(Device& device, std::span<const V> x, Index rows, Index columns)
+    : SparseStorage(device, rows_of(x, rows, columns)) {}
+
+template <class V>
+SparseStorage<V>::SparseStorage(Device& device, const SparseRows<V>& x) : rows_(upload(device, x)) {
+  const Index lines = blocks_of(x.rows(), kSparseBlockRows) * x.columns;
+  const bool is_thin = x.rows() > kSparseBlockRows && static_cast<Index>(x.values.size()) < kThinLine * lines;
+  if (is_thin && device.info().is_host) block_rows_ = kThinBlockRows;
+  columns_ = upload(device, columns_of(x, block_rows_));
 }
 
 template <class V>
@@ -69,7 +92,7 @@ std::size_t SparseStorage<V>::bytes_for(Index rows, Index columns, Index entries
   const std::size_t place = columns > kLongestNarrow ? sizeof(std::uint32_t) : sizeof(std::uint16_t);
   const std::size_t each = 2 * sizeof(V) + place + sizeof(std::uint16_t);
   return static_cast<std::size_t>(entries) * each +
-         static_cast<std::size_t>(rows + blocks_of(rows) * columns + 2) * sizeof(Index);
+         static_cast<std::size_t>(rows + blocks_of(rows, kSparseBlockRows) * columns + 2) * sizeof(Index);
 }
 
 template <class V>
@@ -81,7 +104,7 @@ SparseFeatures<T> SparseStorage<V>::view() const {
     else to.bytes = from.stored.data();
     return to;
   };
-  return {lines(rows_), lines(columns_)};
+  return {lines(rows_), lines(columns_), block_rows_};
 }
 
 template Index count_entries(std::span<const float>);

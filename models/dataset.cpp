@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <clout/models/dataset.hpp>
 #include <cmath>
+#include <limits>
 #include <string>
 
 namespace clout {
@@ -11,12 +12,18 @@ Dataset<T>::Dataset(Device& device, std::span<const std::int32_t> labels, Index 
   require(examples_ > 0, "data: there are no examples; expected at least one");
   require(features > 0, "data: examples have no features; expected at least one");
   require(classes >= 2, "data: " + std::to_string(classes) + " classes; expected at least 2");
-  for (std::size_t i = 0; i < labels.size(); ++i)
-    require(labels[i] >= 0 && labels[i] < classes, "label [" + std::to_string(i) + "] is " + std::to_string(labels[i]) +
-                                                       "; expected 0 to " + std::to_string(classes - 1));
-  labels_ = std::make_shared<Buffer<std::int32_t>>(device, labels);
-  host_labels_ = std::make_shared<std::vector<std::int32_t>>(labels.begin(), labels.end());
+  set_labels(labels);
   total_weight_ = static_cast<double>(examples_);
+}
+
+template <class T>
+void Dataset<T>::set_labels(std::span<const std::int32_t> labels) {
+  for (std::size_t i = 0; i < labels.size(); ++i)
+    if (labels[i] < 0 || labels[i] >= classes_)
+      throw InvalidInput("label [" + std::to_string(i) + "] is " + std::to_string(labels[i]) + "; expected 0 to " +
+                         std::to_string(classes_ - 1));
+  labels_ = std::make_shared<Buffer<std::int32_t>>(*device_, labels);
+  host_labels_ = std::make_shared<std::vector<std::int32_t>>(labels.begin(), labels.end());
 }
 
 template <class T>
@@ -47,10 +54,60 @@ Dataset<T> Dataset<T>::from_values(Device& device, std::span<const double> value
   return data;
 }
 
+namespace {
+
+/// Throws InvalidInput, naming the row, unless each holds ascending columns and finite numbers.
+void check_rows(const SparseRows<double>& x) {
+  const auto name = [](Index row) { return "data: row " + std::to_string(row); };
+  require(!x.starts.empty() && x.starts.front() == 0 && x.starts.back() == static_cast<Index>(x.values.size()) &&
+              x.places.size() == x.values.size(),
+          "data: rows without zeros: expected starts from 0 to the number of entries, each with a column and a value");
+  require(x.columns <= std::numeric_limits<std::uint32_t>::max(), "data: more than 2³² − 1 features");
+  for (Index row = 0; row < x.rows(); ++row) {
+    const Index first = x.starts[static_cast<std::size_t>(row)], last = x.starts[static_cast<std::size_t>(row + 1)];
+    if (first > last || last > x.starts.back())
+      throw InvalidInput(name(row) + " ends before it begins; expected ascending starts");
+    for (Index at = first; at < last; ++at) {
+      const Index place = x.places[static_cast<std::size_t>(at)];
+      if (place >= x.columns || (at > first && place <= x.places[static_cast<std::size_t>(at - 1)]))
+        throw InvalidInput(name(row) + " has column " + std::to_string(place) +
+                           " there; expected ascending columns below " + std::to_string(x.columns));
+      if (!std::isfinite(x.values[static_cast<std::size_t>(at)]))
+        throw InvalidInput(name(row) + ", column " + std::to_string(place) + ": expected a finite number");
+    }
+  }
+}
+
+template <class T>
+std::shared_ptr<const SparseStorage<T>> store_rows(Device& device, const SparseRows<double>& x) {
+  if constexpr (std::is_same_v<T, double>) return std::make_shared<SparseStorage<T>>(device, x);
+  else
+    return std::make_shared<SparseStorage<T>>(
+        device, SparseRows<T>{x.columns, x.starts, x.places, {x.values.begin(), x.values.end()}});
+}
+
+}  // namespace
+
+template <class T>
+Dataset<T> Dataset<T>::from_sparse(Device& device, SparseRows<double> x, std::span<const std::int32_t> labels,
+                                   Index classes) {
+  check_rows(x);
+  Dataset data(device, labels, x.columns, classes);
+  require(x.rows() == data.examples_, "data: " + std::to_string(x.rows()) + " rows for " +
+                                          std::to_string(labels.size()) + " labels; expected one for each");
+  data.rows_ = std::make_shared<SparseRows<double>>(std::move(x));
+  data.sparse_values_ = store_rows<T>(device, *data.rows_);
+  return data;
+}
+
 template <class T>
 template <class U>
 Dataset<U> Dataset<T>::as() const {
   Dataset<U> other(*device_, *host_labels_, features_, classes_);
+  if (rows_) {
+    other.rows_ = rows_;
+    other.sparse_values_ = store_rows<U>(*device_, *rows_);
+  }
   other.bytes_ = bytes_;
   other.sparse_bytes_ = sparse_bytes_;
   if (values_) {
@@ -87,7 +144,20 @@ Dataset<T> Dataset<T>::with_weights(std::span<const double> weights) const {
 }
 
 template <class T>
+Dataset<T> Dataset<T>::with_labels(std::span<const std::int32_t> labels) const {
+  require(static_cast<Index>(labels.size()) == examples_, "labels: " + std::to_string(labels.size()) + " for " +
+                                                              std::to_string(examples_) + " examples");
+  Dataset other = *this;
+  other.set_labels(labels);
+  return other;
+}
+
+template <class T>
 Dataset<T> Dataset<T>::with_storage(Storage storage) const {
+  if (rows_) {
+    require(storage != Storage::dense, "data: is there without its zeros alone; expected another storage than dense");
+    return *this;
+  }
   Dataset other = *this;
   other.sparse_bytes_ = nullptr;
   other.sparse_values_ = nullptr;
@@ -111,6 +181,9 @@ Dataset<T> Dataset<T>::with_storage(Storage storage) const {
 
 template <class T>
 double Dataset<T>::density() const {
+  if (rows_)
+    return static_cast<double>(count_entries<double>(rows_->values)) /
+           (static_cast<double>(examples_) * static_cast<double>(features_));
   const auto part = [&]<class V>(const std::vector<V>& x) {
     return static_cast<double>(count_entries<V>(x)) / static_cast<double>(x.size());
   };
@@ -124,7 +197,13 @@ SparseFeatures<T> Dataset<T>::sparse_view() const {
 }
 
 template <class T>
+FeatureView<T> Dataset<T>::product_view() const {
+  return is_whole() ? view() : FeatureView<T>{.rows = examples_, .columns = features_};
+}
+
+template <class T>
 FeatureView<T> Dataset<T>::view() const {
+  require(is_whole(), "data: is there without its zeros alone; expected all of it for what is asked");
   FeatureView<T> view{.rows = examples_, .columns = features_};
   if (bytes_) {
     view.bytes = bytes_->data();
@@ -138,6 +217,13 @@ FeatureView<T> Dataset<T>::view() const {
 template <class T>
 std::vector<double> Dataset<T>::host_features(Index first, Index count) const {
   std::vector<double> features(static_cast<std::size_t>(count * features_));
+  if (rows_) {
+    for (Index row = 0; row < count; ++row)
+      for (auto at = static_cast<std::size_t>(rows_->starts[static_cast<std::size_t>(first + row)]);
+           at < static_cast<std::size_t>(rows_->starts[static_cast<std::size_t>(first + row + 1)]); ++at)
+        features[static_cast<std::size_t>(row * features_ + rows_->places[at])] = rows_->values[at];
+    return features;
+  }
   const auto copy = [&]<class U>(const U* from, double scale) {
     std::vector<U> stored(features.size());
     device_->copy_to_host(stored.data(), from + first * features_, stored.size() * sizeof(U));

@@ -28,6 +28,9 @@ class Dataset {
   /// `values` [n][d]; rounded to T where T is float. NaN and infinity are refused, naming the first place.
   static Dataset from_values(Device& device, std::span<const double> values, std::span<const std::int32_t> labels,
                              Index features, Index classes);
+  /// Rows without their zeros, and never with them: what needs all of X throws InvalidInput (see view()). Throws
+  /// InvalidInput, naming the first row, where entries are not in order or outside, or not finite.
+  static Dataset from_sparse(Device& device, SparseRows<double> x, std::span<const std::int32_t> labels, Index classes);
   /// The same data for another precision; bytes are shared, values are converted (so start from double: what was
   /// rounded to float stays rounded).
   template <class U>
@@ -36,10 +39,15 @@ class Dataset {
   /// The same examples with weights wᵢ ≥ 0, not all zero: [n].
   Dataset with_weights(std::span<const double> weights) const;
 
+  /// The same examples with other labels: [n] in 0…classes−1.
+  Dataset with_labels(std::span<const std::int32_t> labels) const;
+
   /// The same examples stored so. Automatic: sparse by kMostDensity, unless that took more than half of what the
   /// device's memory limit leaves.
   Dataset with_storage(Storage storage) const;
   bool is_sparse() const { return sparse_bytes_ || sparse_values_; }
+  /// Whether X is there with its zeros: view().
+  bool is_whole() const { return !rows_; }
   /// Part of X that is not zero.
   double density() const;
 
@@ -47,7 +55,10 @@ class Dataset {
   Index examples() const { return examples_; }
   Index features() const { return features_; }
   Index classes() const { return classes_; }
+  /// X as it is. Throws InvalidInput where there are only the rows without their zeros.
   FeatureView<T> view() const;
+  /// What a product reads beside sparse_view(): sizes alone where X is not whole.
+  FeatureView<T> product_view() const;
   /// The same without zeros, where it is stored so.
   SparseFeatures<T> sparse_view() const;
   const std::int32_t* labels() const { return labels_->data(); }
@@ -67,12 +78,14 @@ class Dataset {
  private:
   template <class U>
   friend class Dataset;
+  void set_labels(std::span<const std::int32_t> labels);
   Dataset(Device& device, std::span<const std::int32_t> labels, Index features, Index classes);
 
   Device* device_ = nullptr;
   Index examples_ = 0, features_ = 0, classes_ = 0;
   std::shared_ptr<const Buffer<std::uint8_t>> bytes_;
   std::shared_ptr<const Buffer<T>> values_;
+  std::shared_ptr<const SparseRows<double>> rows_;  // on the host; of from_sparse
   std::shared_ptr<const SparseStorage<std::uint8_t>> sparse_bytes_;
   std::shared_ptr<const SparseStorage<T>> sparse_values_;
   std::shared_ptr<const Buffer<std::int32_t>> labels_;

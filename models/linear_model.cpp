@@ -3,6 +3,7 @@
 #include <clout/models/linear_model.hpp>
 #include <clout/models/shapes.hpp>
 #include <cmath>
+#include <numeric>
 
 namespace clout {
 namespace {
@@ -50,6 +51,13 @@ void LinearModel<T>::losses(MatrixView<T> out) {
 }
 
 template <class T>
+void LinearModel<T>::forward(MatrixView<const T> vectors, Index first, Index count, MatrixView<T> outputs) {
+  const FeatureView<T> x = data_.product_view().rows_from(first, count);
+  if (data_.is_whole()) kernels().linear_forward(device(), {x, shape_, vectors, outputs});
+  else kernels().linear_forward(device(), {x, shape_, vectors, outputs, data_.sparse_view().rows_from(first)});
+}
+
+template <class T>
 void LinearModel<T>::sweep(SweepStep step, MatrixView<const T> vectors, const Exclusions& exclusions,
                            MatrixView<T> out) {
   LinearSweep<T> op = sweep_operation(step, vectors);
@@ -67,7 +75,7 @@ void LinearModel<T>::run_sweep(LinearSweep<T> op) {
 template <class T>
 LinearSweep<T> LinearModel<T>::sweep_operation(SweepStep step, MatrixView<const T> vectors) const {
   return {.step = step,
-          .features = data_.view(),
+          .features = data_.product_view(),
           .sparse = data_.sparse_view(),
           .shape = shape_,
           .vectors = vectors,
@@ -108,7 +116,7 @@ void LinearModel<T>::for_outputs(MatrixView<const T> vectors, Index first, Index
   T* memory = block_of_rows(count, width);
   for (Index row = 0; row < count; row += kRowBlock) {
     const MatrixView<T> outputs(memory, std::min(kRowBlock, count - row), width);
-    kernels().linear_forward(device(), {data_.view().rows_from(first + row, outputs.rows), shape_, vectors, outputs});
+    forward(vectors, first + row, outputs.rows, outputs);
     body(row, outputs);
   }
 }
@@ -168,9 +176,19 @@ void LinearModel<T>::example_gradients(std::span<const Index> rows, MatrixView<T
     residual_of(row, deltas.data() + j * classes);
   }
   const Buffer<T> deltas_device(device(), std::span<const T>(deltas));
-  const Buffer<Index> rows_device(device(), rows);
-  kernels().example_gradients(device(),
-                              {data_.view(), shape_, rows_device.data(), deltas_device.view(m, classes), out});
+  std::vector<Index> places(rows.begin(), rows.end());
+  Buffer<T> values;
+  FeatureView<T> x = data_.product_view();
+  if (!data_.is_whole()) {
+    std::vector<T> some;
+    for (const Index row : rows)
+      for (const double value : data_.host_features(row, 1)) some.push_back(static_cast<T>(value));
+    values = Buffer<T>(device(), std::span<const T>(some));
+    x = {.values = values.data(), .rows = m, .columns = data_.features()};
+    std::iota(places.begin(), places.end(), Index{0});
+  }
+  const Buffer<Index> places_device(device(), std::span<const Index>(places));
+  kernels().example_gradients(device(), {x, shape_, places_device.data(), deltas_device.view(m, classes), out});
 }
 
 template <class T>

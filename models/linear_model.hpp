@@ -32,7 +32,7 @@ class LinearModel : public Objective<T> {
   void example_gradients(std::span<const Index> rows, MatrixView<T> out) override;
   void input_gradients(MatrixView<const T> vectors, Index first, Index count, MatrixView<T> out) override;
   void losses_at(MatrixView<const T> parameters, MatrixView<T> out) override;
-  bool has_batch_products() const override { return true; }
+  bool has_batch_products() const override { return data_.is_whole(); }
   void batch_hessian_products(MatrixView<const T> vectors, const Index* rows, Index groups, Index count,
                               MatrixView<T> out) override;
 
@@ -77,6 +77,8 @@ class LinearModel : public Objective<T> {
   // What those are made of.
 
   const KernelTable<T>& kernels() const;
+  /// outputs = X vⱼ + b of `count` examples from `first` on, [count][k·K].
+  void forward(MatrixView<const T> vectors, Index first, Index count, MatrixView<T> outputs);
   /// One sweep over the data: out_j = (1/W) Σ wᵢ rᵢⱼ ⊗ xᵢ without the excluded entries.
   void sweep(SweepStep step, MatrixView<const T> vectors, const Exclusions& exclusions, MatrixView<T> out);
   LinearSweep<T> sweep_operation(SweepStep step, MatrixView<const T> vectors) const;

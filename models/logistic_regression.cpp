@@ -29,7 +29,7 @@ void LogisticRegression<T>::set_parameters(MatrixView<const T> theta) {
   const Index n = examples(), classes = shape_.classes;
   const MatrixView<T> p = probabilities_.view(n, classes);
   kernels().combine(device(), {1.0, theta, 0.0, theta_.view(1, parameters())});
-  kernels().linear_forward(device(), {data_.view(), shape_, theta, p});
+  this->forward(theta, 0, n, p);
   kernels().softmax_cross_entropy(device(), {p, classes, data_.labels(), p, losses_.view(n, 1)});
 }
 

@@ -27,7 +27,7 @@ void MarginClassifier<T>::set_parameters(MatrixView<const T> theta) {
   expect_shape("parameters", theta.rows, theta.columns, 1, parameters());
   const Index n = examples();
   kernels().combine(device(), {1.0, theta, 0.0, theta_.view(1, parameters())});
-  kernels().linear_forward(device(), {data_.view(), shape_, theta, outputs_.view(n, 1)});
+  this->forward(theta, 0, n, outputs_.view(n, 1));
   kernels().margin_pass(device(), {function_, outputs_.view(n, 1), data_.labels(), losses_.view(n, 1),
                                    slopes_.view(n, 1), curvatures_.view(n, 1)});
 }
@@ -56,7 +56,7 @@ template <class T>
 void MarginClassifier<T>::loss_tangents(MatrixView<const T> vectors, Index first, MatrixView<T> out) {
   expect_vectors("vectors of a loss tangent", vectors, parameters());
   expect_shape("loss tangents", out.rows, out.columns, out.rows, vectors.rows);
-  kernels().linear_forward(device(), {data_.view().rows_from(first, out.rows), shape_, vectors, out});
+  this->forward(vectors, first, out.rows, out);
   kernels().scale_rows(device(), {slopes_.view(examples(), 1).rows_from(first, out.rows), out});
 }
 
@@ -73,7 +73,7 @@ void MarginClassifier<T>::label_tangents(MatrixView<const T> vectors, Index firs
   Buffer<T> slopes(device(), count);
   for (Index label = 0; label < 2; ++label) {
     const MatrixView<T> part(out.data + label * k, count, k, out.stride);
-    kernels().linear_forward(device(), {data_.view().rows_from(first, count), shape_, vectors, part});
+    this->forward(vectors, first, count, part);
     kernels().margin_pass(device(), {function_,
                                      outputs_.view(n, 1).rows_from(first, count),
                                      either_label_.data() + label * n,
@@ -92,7 +92,7 @@ MatrixView<T> MarginClassifier<T>::all_outputs(MatrixView<const T> vectors) {
     sums_ = Buffer<T>(device(), size);
   }
   const MatrixView<T> outputs(sums_.data(), examples(), vectors.rows);
-  kernels().linear_forward(device(), {data_.view(), shape_, vectors, outputs});
+  this->forward(vectors, 0, examples(), outputs);
   return outputs;
 }
 

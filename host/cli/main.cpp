@@ -106,6 +106,7 @@ int run(int argc, char** argv) {
   add_job_verbs(app, call.options, chosen);
   add_audit(app, call.options, chosen);
   add_reproduce(app, call.options, chosen);
+  add_count_words(app, call.options, chosen);
   try {
     expect_verb(app, argc > 1 ? argv[1] : "");
     app.parse(argc, argv);

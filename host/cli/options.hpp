@@ -50,7 +50,7 @@ struct Options {
   // Retraining and reproducing.
   std::string indices, groups, moments, data, retraining = "adam";
   bool all = false, resume = false, quick = false;
-  std::string figure, panel, checkpoint, train_features, test_features;
+  std::string figure, panel, checkpoint, train_features, test_features, levels = "published";
 
   std::set<std::string> given;  // names of the options on the command line: "--batch"
 

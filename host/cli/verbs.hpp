@@ -34,5 +34,6 @@ void add_spectrum(CLI::App& app, Options& options, Run& chosen);
 void add_job_verbs(CLI::App& app, Options& options, Run& chosen);
 void add_audit(CLI::App& app, Options& options, Run& chosen);
 void add_reproduce(CLI::App& app, Options& options, Run& chosen);
+void add_count_words(CLI::App& app, Options& options, Run& chosen);
 
 }  // namespace clout::cli

@@ -7,6 +7,8 @@
 #include <clout/host/reproduce/figure2_lissa.hpp>
 #include <clout/host/reproduce/figure3.hpp>
 #include <clout/host/reproduce/figure4.hpp>
+#include <clout/host/reproduce/figure6.hpp>
+#include <clout/host/reproduce/hospital.hpp>
 #include <clout/kernels/error.hpp>
 
 namespace clout::cli {
@@ -36,12 +38,15 @@ const std::vector<Figure<T>>& figures() {
       {"figure1", reproduce::figure1, {}},
       {"figure2", run_figure2<T>, {"--panel", "--checkpoint", "--resume", "--quick", "--precision"}},
       {"figure3", reproduce::figure3, {"--quick"}},
-      {"figure4", reproduce::figure4, {"--train-features", "--test-features"}}};
+      {"figure4", reproduce::figure4, {"--train-features", "--test-features"}},
+      {"figure6", reproduce::figure6<T>, {"--levels", "--resume", "--quick", "--precision"}},
+      {"hospital", reproduce::hospital, {}}};
   return all;
 }
 
-const std::vector<std::string> kNotOfAll{"--panel",  "--checkpoint", "--train-features", "--test-features",
-                                         "--resume", "--quick",      "--precision"};
+const std::vector<std::string> kNotOfAll{"--panel",         "--checkpoint", "--train-features",
+                                         "--test-features", "--levels",     "--resume",
+                                         "--quick",         "--precision"};
 
 template <class T>
 void run_reproduce(const Invocation& call) {
@@ -91,6 +96,10 @@ void add_reproduce(CLI::App& app, Options& o, Run& chosen) {
   sub.add_option("--train-features", o.train_features,
                  "of figure4: another network's features of the training photographs, .npy [1800][features]");
   sub.add_option("--test-features", o.test_features, "of figure4: those of the test photographs, .npy [600][features]");
+  sub.add_option("--levels", o.levels,
+                 "of figure6: published (10 % of the labels are flipped), or all six of the published code, 5 to 30 %")
+      ->check(one_of({"published", "all"}))
+      ->capture_default_str();
   sub.add_flag("--quick", o.quick, "less of everything that takes long; said in summary.json and the figure");
   sub.add_flag("--resume", o.resume, "go on with the unfinished work in --out");
   add_out(sub, o, "the folder to write into");

@@ -1,11 +1,13 @@
 #include <clout/kernels/cpu/entries.hpp>
 #include <clout/kernels/cpu/panels.hpp>
+#include <clout/kernels/cpu/sparse_sweep.hpp>
 
 namespace clout::cpu {
 
 // A = X Vᵀ + b.  2ndKk flops; reads X once and writes nkK numbers.
 template <class T>
 void linear_forward(Device& device, const LinearForward<T>& op) {
+  if (op.sparse.is_given()) return sparse_forward(device, op);
   const PanelShape<T> shape(op.shape, op.vectors.rows);
   Buffer<T> packed(device, shape.packed_vectors());
   pack_vectors(device, shape, op.vectors, op.features.scale, {1, shape.classes}, packed.data());

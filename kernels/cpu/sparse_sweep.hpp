@@ -1,5 +1,5 @@
 #pragma once
-// The sweep over an X that is stored without its zeros: what linear_sweep is for LinearSweep::sparse.
+// Products with an X that is stored without its zeros: what linear_sweep and linear_forward are for `sparse`.
 
 #include <clout/kernels/device.hpp>
 #include <clout/kernels/operations.hpp>
@@ -10,5 +10,7 @@ template <class T>
 void sparse_sweep(Device& device, const LinearSweep<T>& op);
 template <class T>
 std::size_t sparse_sweep_scratch(const Device& device, const LinearSweep<T>& op);
+template <class T>
+void sparse_forward(Device& device, const LinearForward<T>& op);
 
 }  // namespace clout::cpu

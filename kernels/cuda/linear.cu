@@ -1,5 +1,6 @@
 // The linear layer: A = X Vᵀ + b, gradients of single examples, gradients with respect to the input.
 #include <clout/kernels/cuda/linear.hpp>
+#include <clout/kernels/cuda/sparse_sweep.hpp>
 
 namespace clout::cuda {
 
@@ -68,6 +69,7 @@ void linear_forward(Device& device, const LinearForward<T>& op) {
   const Index columns = columns_with_bias(op.shape), stride = aligned_stride<T>(columns);
   const Index pairs = op.vectors.rows * op.shape.classes, rows = op.features.rows;
   if (pairs == 0 || rows == 0) return;
+  if (op.sparse.is_given()) return sparse_forward(cuda, op);
   const bool plain = op.features.values && !op.shape.bias;
   MatrixView<T> packed, chunk;
   const auto carve = [&](Carver carver) {

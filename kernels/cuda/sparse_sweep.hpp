@@ -1,7 +1,7 @@
 #pragma once
 // The sweep over an X that is stored without its zeros: by chunks of rows, a thread per number of Z and per number of
 // G, each with a sum of its own in the order of the entries. Neighbouring threads have neighbouring columns of Z, so
-// they read the same entries and, of W′ and Z, neighbouring numbers. Included by linear_sweep.cu.
+// they read the same entries and, of W′ and Z, neighbouring numbers. Included by linear_sweep.cu and linear.cu.
 
 #include <clout/kernels/cuda/linear.hpp>
 
@@ -111,6 +111,25 @@ void sparse_sweep(CudaDevice& device, const LinearSweep<T>& op, const Step& step
     launch(device, one_thread_each(numbers), sparse_backward_kernel<T>, op, first / kSparseBlockRows, z, scratch.sums);
   }
   launch(device, one_thread_each(numbers), unpack_sparse_kernel<T>, op, scratch.sums);
+}
+
+/// A = X Vᵀ + b.  2kK flops per entry.
+template <class T>
+void sparse_forward(CudaDevice& device, const LinearForward<T>& op) {
+  LinearSweep<T> sweep;
+  sweep.features = op.features;
+  sweep.sparse = op.sparse;
+  sweep.shape = op.shape;
+  sweep.vectors = op.vectors;
+  const Index pairs = op.outputs.columns, columns = columns_with_bias(op.shape);
+  MatrixView<T> packed;
+  const auto carve = [&](Carver carver) {
+    packed = carver.matrix<T>(columns, pairs, pairs);
+    return carver.used();
+  };
+  carve(Carver(device.staging(carve(Carver()))));
+  launch(device, one_thread_each(packed.size()), pack_sparse_kernel<T>, sweep, packed);
+  launch(device, one_thread_each(op.outputs.rows * pairs), sparse_forward_kernel<T>, sweep, Index{0}, packed, op.outputs);
 }
 
 }  // namespace clout::cuda

@@ -17,7 +17,7 @@ import numpy as np
 
 from program import ENVIRONMENT, Files, Program, fit, parse_json, scratch
 
-VERBS = "info loss gradient hvp tangent perturb solve train influence retrain reproduce".split()
+VERBS = "info loss gradient hvp tangent perturb solve train influence retrain reproduce count-words".split()
 
 
 def results(path):

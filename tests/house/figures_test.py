@@ -150,5 +150,66 @@ class Figure2Lissa(unittest.TestCase):
         self.assertFalse((self.folder / "d").exists())
 
 
+class DrawnFromTables:
+    """What the figures have in common that are drawn from one table and the summary."""
+
+    def setUp(self):
+        kept = tempfile.TemporaryDirectory()
+        self.addCleanup(kept.cleanup)
+        self.folder = Path(kept.name)
+        self.write()
+
+    def draw(self, out):
+        return subprocess.run([sys.executable, SCRIPTS / f"{self.NAME}.py", self.OPTION, self.folder / self.TABLE, "--summary",
+                               self.folder / "summary.json", "--out", self.folder / out], capture_output=True, text=True)
+
+    def test_same_input_gives_same_bytes(self):
+        for out in ("a", "b"):
+            done = self.draw(out)
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+        for kind in ("png", "svg"):
+            first = (self.folder / f"a/{self.NAME}.{kind}").read_bytes()
+            self.assertEqual(first, (self.folder / f"b/{self.NAME}.{kind}").read_bytes())
+            self.assertNotIn(b"dc:date", first)
+            self.assertNotIn(b"tIME", first)
+
+    def test_bad_input_is_one_line(self):
+        (self.folder / self.TABLE).write_text("no,such,columns\n1,2,3\n")
+        done = self.draw("d")
+        self.assertEqual((done.returncode, done.stderr.count("\n")), (2, 1))
+        self.assertIn(self.TABLE, done.stderr)
+        self.assertFalse((self.folder / "d").exists())
+
+
+class Figure6(DrawnFromTables, unittest.TestCase):
+    NAME, OPTION, TABLE = "figure6", "--points", "figure6.csv"
+
+    def write(self):
+        rows = ["level,flipped,checked,checked_fraction,method,fixed_fraction,fixed_error,accuracy,accuracy_error,repeats"]
+        for level in (1, 2):
+            for method in ("influence", "loss", "random"):
+                rows += [f"{level},{206 * level},{206 * k},{0.05 * k},{method},{0.1 * k},0.01,{0.9 + 0.01 * k},0.002,40"
+                         for k in range(1, 7)]
+        (self.folder / self.TABLE).write_text("\n".join(rows) + "\n")
+        levels = [{"flipped_fraction": level / 20, "flipped_labels": 206 * level, "flipped_accuracy": 0.89} for level in (1, 2)]
+        levels[1]["published"] = {method: {"fixed": [0.1 * k for k in range(1, 7)]} for method in ("influence", "loss", "random")}
+        (self.folder / "summary.json").write_text(json.dumps(
+            {"n_train": 4137, "n_params": 6451, "n_test": 1035, "repeats": 40, "quick": False, "clean_accuracy": 0.974,
+             "max_gradient_norm": 9e-11, "levels": levels}))
+
+
+class Hospital(DrawnFromTables, unittest.TestCase):
+    NAME, OPTION, TABLE = "hospital", "--largest", "largest.csv"
+
+    def write(self):
+        rows = ["direction,rank,position,row,readmitted,child,loss_change_if_removed"]
+        rows += [f"{direction},{k},{100 * k},{k},{k % 2},{int(k < 3)},{sign * 0.1 / k}"
+                 for direction, sign in (("harmful", -1), ("helpful", 1)) for k in range(1, 11)]
+        (self.folder / self.TABLE).write_text("\n".join(rows) + "\n")
+        (self.folder / "summary.json").write_text(json.dumps(
+            {"n_train": 19980, "n_params": 127, "prediction": {"test_index": 1742}, "max_gradient_norm": 1e-14,
+             "max_relative_residual": 2e-14}))
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -95,6 +95,59 @@ TYPED_TEST(SparseSweepTest, EmptyRowsAndColumns) {
     }
 }
 
+// Few entries in a column: on the CPU another way through X, by taller blocks. One block of those, and the end of it.
+TYPED_TEST(SparseSweepTest, ThinX) {
+  using T = typename TypeParam::Number;
+  const Index rows = kSmall ? 300 : 700, tall = kSmall ? 300 : kThinBlockRows + 300;
+  for (const auto& [n, k] : {std::pair<Index, Index>{rows, 1}, {rows, 5}, {rows, 21}, {tall, 2}})
+    for (const bool bytes : {true, false})
+      for (const auto step : kSweepSteps) {
+        auto p = this->changed(this->problem({n, 9, 3, k, k != 5}, {bytes, k != 1, k == 5, 0.5}), [](Index row, Index f, auto& x) {
+          if ((row * 7 + f * 3) % 41 != 0 && (f != 2 || row > 60)) x = 0;
+        });
+        const SparseStorage<T> values(this->device(), p.values, n, 9);
+        ASSERT_EQ(values.template view<T>().block_rows, this->device().info().is_host ? kThinBlockRows : kSparseBlockRows);
+        this->compare(p, step);
+      }
+  for (const auto& [n, k, bias] : {std::tuple<Index, Index, bool>{rows, 1, false}, {rows, 1, true}, {tall, 1, true}, {rows, 6, true}})
+    for (const bool bytes : {true, false})
+      for (const auto step : {SweepStep::scaled, SweepStep::given})
+        this->compare(this->changed(this->problem({n, 9, 1, k, bias}, {bytes, bias, bytes, 1}),
+                                    [](Index row, Index f, auto& x) {
+                                      if ((row * 7 + f * 3) % 41 != 0 && (f != 2 || row > 60)) x = 0;
+                                    }),
+                      step);
+}
+
+TYPED_TEST(SparseSweepTest, ForwardMatchesReference) {
+  using T = typename TypeParam::Number;
+  unsigned seed = 1;
+  for (const Shape& full : kShapes)
+    for (const bool bytes : {true, false}) {
+      const auto p = this->problem(full.scaled(), {.bytes = bytes}, seed++);
+      const Shape& shape = p.shape;
+      const OnDevice<T> on_device(this->device(), p);
+      const SparseStorage<std::uint8_t> narrow(this->device(), p.bytes, shape.n, shape.d);
+      const SparseStorage<T> values(this->device(), p.values, shape.n, shape.d);
+      const auto sparse = bytes ? narrow.template view<T>() : values.template view<T>();
+      const Index width = shape.k * shape.classes, first = shape.n / 3;
+      Guarded<T> out(this->device(), (shape.n - first) * width);
+      FeatureView<T> sizes = on_device.features.rows_from(first, shape.n - first);
+      sizes.values = nullptr;  // not read
+      sizes.bytes = nullptr;
+      this->kernels().linear_forward(this->device(), {sizes, shape.linear(), on_device.vector_view,
+                                                      out.view(shape.n - first, width), sparse.rows_from(first)});
+      const auto got = out.to_host();
+      for (Index row = first; row < shape.n; ++row)
+        for (Index j = 0; j < shape.k; ++j) {
+          const auto expected = logits(p, row, j);
+          for (Index c = 0; c < shape.classes; ++c)
+            ASSERT_TRUE(within(got[(row - first) * width + j * shape.classes + c], expected[c]))
+                << "row " << row << ", vector " << j << ", class " << c << " of " << shape;
+        }
+    }
+}
+
 // More columns than 16 bits can number.
 TYPED_TEST(SparseSweepTest, WideRows) {
   using T = typename TypeParam::Number;

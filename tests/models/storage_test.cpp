@@ -90,5 +90,89 @@ TYPED_TEST(StorageTest, ResultsAreTheSame) {
     }
 }
 
+// Rows without zeros alone, against the same X as a whole.
+TYPED_TEST(StorageTest, SparseRowsGiveTheSame) {
+  using T = typename TypeParam::Number;
+  const Index n = kSmall ? 31 : 300, d = 19;
+  for (const double part : {0.3, 0.01}) {
+    const auto whole = this->data(n, d, part, false);
+    SparseRows<double> rows{.columns = d};
+    for (Index row = 0; row < n; ++row) {
+      const std::vector<double> x = whole.host_features(row, 1);
+      for (Index f = 0; f < d; ++f)
+        if (x[static_cast<std::size_t>(f)] != 0) {
+          rows.places.push_back(static_cast<std::uint32_t>(f));
+          rows.values.push_back(x[static_cast<std::size_t>(f)]);
+        }
+      rows.starts.push_back(static_cast<Index>(rows.values.size()));
+    }
+    const auto thin = Dataset<double>::from_sparse(this->device(), rows, whole.host_labels(), 3);
+    EXPECT_TRUE(thin.is_sparse());
+    EXPECT_FALSE(thin.is_whole());
+    EXPECT_DOUBLE_EQ(thin.density(), whole.density());
+    EXPECT_EQ(thin.host_features(3, 5), whole.host_features(3, 5));
+    EXPECT_EQ(thin.input_norms(), whole.input_norms());
+    EXPECT_THROW(thin.view(), InvalidInput);
+    EXPECT_THROW(thin.with_storage(Storage::dense), InvalidInput);
+    LogisticRegression<T> one(whole.template as<T>(), true, 0.1), two(thin.template as<T>(), true, 0.1);
+    EXPECT_FALSE(two.has_batch_products());
+    const Index p = one.parameters();
+    std::vector<T> numbers;
+    for (Index i = 0; i < p; ++i) numbers.push_back(static_cast<T>(static_cast<double>(i * 37 % 100) * 1e-4 - 5e-3));
+    const Buffer<T> theta(this->device(), std::span<const T>(numbers));
+    const auto all = [&](LogisticRegression<T>& model) {
+      model.set_parameters(theta.view(1, p));
+      const std::vector<Index> some{n - 1, 4};
+      Buffer<T> gradients(this->device(), 3 * p), losses(this->device(), 2 * n);
+      const MatrixView<T> rows_of = gradients.view(3, p);
+      model.gradient(rows_of.rows_from(0, 1));
+      model.example_gradients(some, rows_of.rows_from(1, 2));
+      model.losses(losses.view(2 * n, 1).rows_from(0, n));
+      model.losses_at(theta.view(1, p), losses.view(2 * n, 1).rows_from(n, n));
+      std::vector<T> host = gradients.to_host();
+      for (const T loss : losses.to_host()) host.push_back(loss);
+      return host;
+    };
+    const auto expected = all(one), got = all(two);
+    // Sums of n terms, each a product of sums of d: to n + d roundings of the largest number.
+    T largest = 0;
+    for (const T value : expected) largest = std::max(largest, std::abs(value));
+    for (std::size_t i = 0; i < got.size(); ++i)
+      ASSERT_NEAR(got[i], expected[i], static_cast<T>(n + d) * std::numeric_limits<T>::epsilon() * largest) << i;
+  }
+}
+
+TYPED_TEST(StorageTest, RowsThatAreNoneAreRefused) {
+  const std::vector<std::int32_t> labels{0, 1};
+  const auto message = [&](const SparseRows<double>& rows) {
+    try {
+      Dataset<double>::from_sparse(this->device(), rows, labels, 2);
+    } catch (const InvalidInput& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_EQ(message({3, {0, 2, 3}, {0, 2, 1}, {1, 2, 3}}), "");
+  EXPECT_EQ(message({3, {0, 2, 3}, {2, 0, 1}, {1, 2, 3}}),
+            "data: row 0 has column 0 there; expected ascending columns below 3");
+  EXPECT_EQ(message({3, {0, 2, 3}, {0, 0, 1}, {1, 2, 3}}),
+            "data: row 0 has column 0 there; expected ascending columns below 3");
+  EXPECT_EQ(message({3, {0, 2, 3}, {0, 2, 3}, {1, 2, 3}}),
+            "data: row 1 has column 3 there; expected ascending columns below 3");
+  EXPECT_EQ(message({3, {0, 2, 3}, {0, 2, 1}, {1, NAN, 3}}), "data: row 0, column 2: expected a finite number");
+  EXPECT_EQ(message({3, {0, 4, 3}, {0, 2, 1}, {1, 2, 3}}), "data: row 0 ends before it begins; expected ascending starts");
+  EXPECT_NE(message({3, {0, 2, 2}, {0, 2, 1}, {1, 2, 3}}), "");
+  EXPECT_NE(message({3, {0, 3}, {0, 1, 2}, {1, 2, 3}}), "");  // a row for two labels
+}
+
+TYPED_TEST(StorageTest, OtherLabels) {
+  const auto data = this->data(9, 4, 0.5, false);
+  const std::vector<std::int32_t> labels{2, 1, 0, 2, 1, 0, 2, 1, 0};
+  EXPECT_EQ(data.with_labels(labels).host_labels(), labels);
+  EXPECT_NE(data.host_labels(), labels);
+  EXPECT_THROW(data.with_labels(std::vector<std::int32_t>(9, 3)), InvalidInput);
+  EXPECT_THROW(data.with_labels(std::vector<std::int32_t>(8, 0)), InvalidInput);
+}
+
 }  // namespace
 }  // namespace clout::test
