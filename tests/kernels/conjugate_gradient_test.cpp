@@ -38,9 +38,36 @@ class Solve {
         status_(device, std::vector<std::int32_t>(static_cast<std::size_t>(k), kRunning)),
         iterations_(device, k),
         alpha_(device, kMost * k),
-        beta_(device, kMost * k) {}
+        beta_(device, kMost * k),
+        kept_p_(device, k * kKept * size),
+        kept_q_(device, k * kKept * size),
+        kept_curvature_(device, k * kKept),
+        kept_(device, std::vector<std::int32_t>(static_cast<std::size_t>(k))),
+        z_(device, k * size),
+        squares_(device, k) {}
 
-  void start() { kernels().cg_start(device_, state()); }
+  /// From now on: the first directions are kept; z = D⁻¹r, which the test forms.
+  void keep() { keeps_ = true; }
+  void precondition(std::vector<Real> diagonal) { diagonal_ = std::move(diagonal); }
+  /// Another right-hand side in the place of r, and x = 0.
+  void restart(const std::vector<T>& right) {
+    const std::vector<T> zero(right.size());
+    const std::vector<std::int32_t> running(static_cast<std::size_t>(k_), kRunning);
+    device_.copy_to_device(r_.data(), right.data(), right.size() * sizeof(T));
+    device_.copy_to_device(x_.data(), zero.data(), zero.size() * sizeof(T));
+    device_.copy_to_device(status_.data(), running.data(), running.size() * sizeof(running[0]));
+    kernels().cg_project(device_, state());
+  }
+  void start() {
+    apply();
+    kernels().cg_start(device_, state());
+  }
+  void apply() {
+    if (diagonal_.empty()) return;
+    auto z = r_.to_host();
+    for (std::size_t i = 0; i < z.size(); ++i) z[i] = static_cast<T>(z[i] / diagonal_[i % diagonal_.size()]);
+    device_.copy_to_device(z_.data(), z.data(), z.size() * sizeof(T));
+  }
   void multiply() {
     const auto p = p_.to_host();
     auto q = q_.to_host();
@@ -55,7 +82,7 @@ class Solve {
   void advance() { kernels().cg_advance(device_, state()); }
   void direct() { kernels().cg_direct(device_, state()); }
   void iterate(Index times) {
-    for (Index i = 0; i < times; ++i) multiply(), advance(), direct();
+    for (Index i = 0; i < times; ++i) multiply(), advance(), apply(), direct();
   }
   Snapshot<T> look() const {
     return {x_.to_host(),         r_.to_host(),        p_.to_host(),      rho_.to_host(),
@@ -63,6 +90,13 @@ class Solve {
   }
   std::vector<double> alphas() const { return alpha_.to_host(); }
   std::vector<double> betas() const { return beta_.to_host(); }
+  struct Kept {
+    std::vector<T> p, q;
+    std::vector<double> curvature;
+    std::vector<std::int32_t> count;
+  };
+  Kept kept() const { return {kept_p_.to_host(), kept_q_.to_host(), kept_curvature_.to_host(), kept_.to_host()}; }
+  static constexpr Index kKept = ConjugateGradientState<T>::kKept;
   static constexpr Index kMost = 5;  // iterations that the histories hold: fewer than are done
 
  private:
@@ -72,7 +106,9 @@ class Solve {
             .r = r_.view(k_, size_),
             .p = p_.view(k_, size_),
             .q = q_.view(k_, size_),
+            .z = diagonal_.empty() ? MatrixView<T>{} : z_.view(k_, size_),
             .rho = rho_.data(),
+            .squares = diagonal_.empty() ? nullptr : squares_.data(),
             .target = target_.data(),
             .curvature = curvature_.data(),
             .smallest_rayleigh = rayleigh_.data(),
@@ -80,7 +116,11 @@ class Solve {
             .iterations = iterations_.data(),
             .alpha_history = alpha_.data(),
             .beta_history = beta_.data(),
-            .max_iterations = kMost};
+            .max_iterations = kMost,
+            .kept_p = keeps_ ? kept_p_.data() : nullptr,
+            .kept_q = keeps_ ? kept_q_.data() : nullptr,
+            .kept_curvature = keeps_ ? kept_curvature_.data() : nullptr,
+            .kept = keeps_ ? kept_.data() : nullptr};
   }
   Device& device_;
   std::vector<Real> matrix_;
@@ -89,7 +129,29 @@ class Solve {
   Guarded<double> rho_, target_, curvature_, rayleigh_;
   Guarded<std::int32_t> status_, iterations_;
   Guarded<double> alpha_, beta_;
+  Guarded<T> kept_p_, kept_q_;
+  Guarded<double> kept_curvature_;
+  Guarded<std::int32_t> kept_;
+  Guarded<T> z_;
+  Guarded<double> squares_;
+  bool keeps_ = false;
+  std::vector<Real> diagonal_;
 };
+
+/// Of one row with another, [size] from `a` and `b` on.
+template <class T>
+Real row_dot(const std::vector<T>& a, Index at_a, const std::vector<T>& b, Index at_b, Index size) {
+  Real sum = 0;
+  for (Index i = 0; i < size; ++i) sum += static_cast<Real>(a[at_a + i]) * static_cast<Real>(b[at_b + i]);
+  return sum;
+}
+
+/// Diagonal, from 1 down to 1e-4: what rounding brings back of the large eigenvalues shows after a dozen iterations.
+std::vector<Real> spread_matrix(Index size) {
+  std::vector<Real> a(static_cast<std::size_t>(size * size));
+  for (Index i = 0; i < size; ++i) a[i * size + i] = std::pow(10.0, -4 * static_cast<double>(i) / static_cast<double>(size));
+  return a;
+}
 
 // I + BBᵀ/size, or its negative in one direction.
 std::vector<Real> random_matrix(Index size) {
@@ -250,6 +312,99 @@ TYPED_TEST(ConjugateGradientTest, NanIsFoundWhereverItIs) {
     on_the_way.iterate(1);
     EXPECT_EQ(on_the_way.look().status, (std::vector<std::int32_t>{kNotFinite, kNotFinite}));
   }
+}
+
+// pᵀq_i = 0 and rᵀp_i = 0 for all that is kept, but for rounding of p and r themselves; a column that does not run keeps
+// nothing.
+TYPED_TEST(ConjugateGradientTest, LaterDirectionsStayConjugateToTheFirst) {
+  using T = typename TypeParam::Number;
+  const Index k = 3, size = 67, iterations = 80;  // r has fallen far by then
+  auto right = random_right<T>(k, size);
+  std::fill(right.begin() + size, right.begin() + 2 * size, T(0));  // column 1 is done at once
+  Solve<T> solve(this->device(), spread_matrix(size), right, k, size, 0);
+  solve.keep();
+  solve.start();
+  solve.iterate(2);
+  const auto early = solve.kept();
+  EXPECT_EQ(early.count, (std::vector<std::int32_t>{2, 0, 2}));
+  solve.iterate(iterations - 2);
+  const auto kept = solve.kept();
+  const auto all = static_cast<std::int32_t>(Solve<T>::kKept);
+  EXPECT_EQ(kept.count, (std::vector<std::int32_t>{all, 0, all}));
+  EXPECT_TRUE(std::isnan(kept.p[Solve<T>::kKept * size]));  // column 1's are as they were
+  const auto after = solve.look();
+  const Real eps = std::numeric_limits<T>::epsilon();
+  for (const Index j : {Index{0}, Index{2}}) {
+    ASSERT_EQ(after.status[j], kRunning);
+    for (Index i = 0; i < Solve<T>::kKept; ++i) {
+      const Index at = (j * Solve<T>::kKept + i) * size;
+      if (i < 2) {
+        EXPECT_TRUE(std::equal(kept.p.begin() + at, kept.p.begin() + at + size, early.p.begin() + at));
+      }
+      EXPECT_NEAR(kept.curvature[at / size], static_cast<double>(row_dot(kept.p, at, kept.q, at, size)),
+                  1e-12 * kept.curvature[at / size]);
+      const auto cosine = [&](const std::vector<T>& a, const std::vector<T>& b) {
+        return std::abs(row_dot(a, at, b, j * size, size)) /
+               std::sqrt(row_dot(a, at, a, at, size) * row_dot(b, j * size, b, j * size, size));
+      };
+      EXPECT_LE(cosine(kept.q, after.p), 16 * eps) << i;
+      EXPECT_LE(cosine(kept.p, after.r), 16 * eps) << i;
+    }
+  }
+}
+
+// What is left of the same right-hand side, or another: its part along the kept directions is solved for at once.
+TYPED_TEST(ConjugateGradientTest, AStartGoesOnWithWhatWasKept) {
+  using T = typename TypeParam::Number;
+  const Index size = 9;  // fewer than are kept: nothing is left to iterate for
+  const auto matrix = random_matrix(size);
+  Solve<T> solve(this->device(), matrix, random_right<T>(2, size), 2, size, 0);
+  solve.keep();
+  solve.start();
+  solve.iterate(size);
+  auto right = random_right<T>(4, size);
+  right.erase(right.begin(), right.begin() + 2 * size);
+  solve.restart(right);
+  solve.start();
+  const auto after = solve.look();
+  const double eps = std::numeric_limits<T>::epsilon();
+  for (Index j = 0; j < 2; ++j) {
+    const double before = std::sqrt(static_cast<double>(row_dot(right, j * size, right, j * size, size)));
+    EXPECT_LE(std::sqrt(after.rho[j]), 200 * eps * before);  // eigenvalues in [1, 5), nine projections
+    EXPECT_EQ(after.iterations[j], 0);
+    for (Index i = 0; i < size; ++i) {
+      Real product = 0;
+      for (Index l = 0; l < size; ++l) product += matrix[i * size + l] * static_cast<Real>(after.x[j * size + l]);
+      EXPECT_NEAR(static_cast<double>(product), static_cast<double>(right[j * size + i]), 400 * eps * before);
+    }
+  }
+}
+
+// With P = 1e34 A one step is the solution; what is judged is r, not ρ = rᵀz, which is small from the beginning.
+TYPED_TEST(ConjugateGradientTest, APreconditionerChangesDirectionsNotWhatIsJudged) {
+  using T = typename TypeParam::Number;
+  const Index k = 2, size = 31;
+  const auto matrix = spread_matrix(size);
+  std::vector<Real> diagonal;
+  for (Index i = 0; i < size; ++i) diagonal.push_back(1e34L * matrix[i * size + i]);
+  const double eps = std::numeric_limits<T>::epsilon(), target = 50 * eps;
+  Solve<T> solve(this->device(), matrix, random_right<T>(k, size), k, size, target);
+  solve.precondition(diagonal);
+  solve.start();
+  EXPECT_EQ(solve.look().status, (std::vector<std::int32_t>{kRunning, kRunning}));
+  solve.iterate(2);
+  const auto after = solve.look();
+  for (Index j = 0; j < k; ++j) {
+    EXPECT_EQ(after.status[j], kConverged);
+    EXPECT_LE(after.iterations[j], 2);
+    EXPECT_LE(std::sqrt(static_cast<double>(row_dot(after.r, j * size, after.r, j * size, size))), target);
+  }
+  for (Real& value : diagonal) value = -value;
+  Solve<T> indefinite(this->device(), matrix, random_right<T>(k, size), k, size, target);
+  indefinite.precondition(diagonal);
+  indefinite.start();
+  const auto stagnated = static_cast<std::int32_t>(ColumnStatus::stagnated);
+  EXPECT_EQ(indefinite.look().status, (std::vector<std::int32_t>{stagnated, stagnated}));
 }
 
 }  // namespace
