@@ -68,7 +68,7 @@ void run_retrain(const Invocation& call) {
     throw InvalidInput("--damping " + number_text(o.damping) +
                        ": is of --model convnet; retrained fits are exact, and "
                        "predictions for them undamped");
-  expect_not_given(o, {"--solver", "--max-iterations"}, "retrain of a logistic model predicts by a factor of the Hessian");
+  expect_not_given(o, {"--solver", "--max-iterations", "--preconditioner"}, "retrain of a logistic model predicts by a factor of the Hessian");
   const OutputFolder folder(o, kRetrainResults);
   Problem problem(o, call.command_line);
   Problem::Tests tests = problem.load_tests();
