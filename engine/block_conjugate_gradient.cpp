@@ -15,13 +15,25 @@ constexpr double kDependent<float> = 2e-6;
 
 bool is_running(const ColumnReport& column) { return column.status == ColumnStatus::running; }
 
+SmallMatrix negative(SmallMatrix a) {
+  for (double& value : a.values) value = -value;
+  return a;
+}
+
+SmallMatrix identity(Index size) {
+  SmallMatrix one(size, size);
+  for (Index i = 0; i < size; ++i) one(i, i) = 1;
+  return one;
+}
+
 }  // namespace
 
 template <class T>
 void BlockConjugateGradient<T>::carve(Workspace& w, Block& block, Index width) const {
   for (MatrixView<T>* view : {&block.basis, &block.directions, &block.products, &block.room})
     *view = w.matrix<T>(width, hessian_.size());
-  block.small = w.matrix<double>(width, width).data;
+  for (MatrixView<T>* view : {&block.kept_p, &block.kept_w}) *view = w.matrix<T>(kKeptSteps * width, hessian_.size());
+  block.small = w.matrix<double>(width, kKeptSteps * width).data;
   block.width = width;
 }
 
@@ -88,6 +100,50 @@ SmallMatrix BlockConjugateGradient<T>::orthonormalize(Index m) {
 }
 
 template <class T>
+void BlockConjugateGradient<T>::keep(const SmallMatrix& alpha) {
+  if (static_cast<Index>(kept_.size()) == kKeptSteps) return;
+  Device& device = hessian_.device();
+  const KernelTable<T>& kernels = device.kernels<T>();
+  const Index m = alpha.rows;
+  kernels.combine(device, {1.0, block_.directions.rows_from(0, m), 0.0, block_.kept_p.rows_from(kept_rows_, m)});
+  kernels.combine(device, {1.0, block_.products.rows_from(0, m), 0.0, block_.kept_w.rows_from(kept_rows_, m)});
+  kept_.push_back(alpha);
+  kept_rows_ += m;
+}
+
+template <class T>
+SmallMatrix BlockConjugateGradient<T>::along_kept(SmallMatrix g) const {
+  Index first = 0;
+  for (const SmallMatrix& inverse : kept_) {
+    SmallMatrix part(g.rows, inverse.rows);
+    for (Index i = 0; i < part.rows; ++i)
+      for (Index j = 0; j < part.columns; ++j) part(i, j) = g(i, first + j);
+    part = part * inverse;
+    for (Index i = 0; i < part.rows; ++i)
+      for (Index j = 0; j < part.columns; ++j) g(i, first + j) = part(i, j);
+    first += inverse.rows;
+  }
+  return g;
+}
+
+template <class T>
+void BlockConjugateGradient<T>::project(const SmallMatrix& c, MatrixView<T> corrections) {
+  if (kept_rows_ == 0) return;
+  const MatrixView<T> basis = block_.basis.rows_from(0, c.rows), p = block_.kept_p.rows_from(0, kept_rows_);
+  const SmallMatrix along = along_kept(gram(basis, p));
+  combine(transposed(c) * along, p, 1, corrections);
+  combine(negative(along), block_.kept_w.rows_from(0, kept_rows_), 1, basis);
+}
+
+template <class T>
+void BlockConjugateGradient<T>::conjugate(Index m) {
+  if (kept_rows_ == 0 || m == 0) return;
+  const MatrixView<T> p = block_.directions.rows_from(0, m);
+  const SmallMatrix along = along_kept(gram(p, block_.kept_w.rows_from(0, kept_rows_)));
+  combine(negative(along), block_.kept_p.rows_from(0, kept_rows_), 1, p);
+}
+
+template <class T>
 void BlockConjugateGradient<T>::meet(const SmallMatrix& curvature, Quotients& met) {
   Device& device = hessian_.device();
   const MatrixView<T> p = block_.directions.rows_from(0, curvature.rows);
@@ -131,8 +187,15 @@ void BlockConjugateGradient<T>::correct(MatrixView<const T> residuals, const std
   std::vector<bool> is_open;  // and above its target
   for (const ColumnReport& column : columns) is_open.push_back(is_running(column));
 
+  // What is left of the same right-hand sides goes on with the directions of the last rounds.
+  if (std::none_of(columns.begin(), columns.end(), [](const ColumnReport& column) { return column.refinements > 0; })) {
+    kept_.clear();
+    kept_rows_ = 0;
+  }
+  project(identity(k), corrections);
   SmallMatrix c = orthonormalize(k);  // [m][k]
   if (c.rows > 0) kernels.combine(device, {1.0, block_.basis.rows_from(0, c.rows), 0.0, block_.directions.rows_from(0, c.rows)});
+  conjugate(c.rows);
   Quotients met;
   for (Index step = 0;; ++step) {
     const Index m = c.rows;
@@ -165,15 +228,16 @@ void BlockConjugateGradient<T>::correct(MatrixView<const T> residuals, const std
       columns[j].smallest_rayleigh = std::fmin(columns[j].smallest_rayleigh, met.smallest);
     }
     combine(transposed(alpha * c), p, 1, corrections);  // X += P α C
-    SmallMatrix back = alpha;
-    for (double& value : back.values) value = -value;
-    combine(back, w, 1, block_.basis.rows_from(0, m));  // Q − W α
-    const SmallMatrix s = orthonormalize(m);            // its new basis, [m′][m]
+    combine(negative(alpha), w, 1, block_.basis.rows_from(0, m));  // Q − W α
+    keep(alpha);
+    project(c, corrections);
+    const SmallMatrix s = orthonormalize(m);  // its new basis, [m′][m]
     c = s * c;
     if (s.rows == 0) continue;
     combine(s, p, 0, block_.products.rows_from(0, s.rows));  // P′ = Q′ + S P
     std::swap(block_.directions, block_.products);
     kernels.combine(device, {1.0, block_.basis.rows_from(0, s.rows), 1.0, block_.directions.rows_from(0, s.rows)});
+    conjugate(s.rows);
   }
   for (std::size_t j = 0; j < columns.size(); ++j)
     if (is_open[j]) columns[j].status = ColumnStatus::iteration_limit;

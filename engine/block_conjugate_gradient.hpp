@@ -13,7 +13,8 @@ namespace clout {
 /// leave the basis, and products with them. A block without positive curvature ends all columns with negative_curvature.
 ///
 /// Every step takes a product with each direction, and all columns gain by all of them: 8 to 32 columns take a quarter to a
-/// half of the products of as many separate solves. The small matrices are the host's.
+/// half of the products of as many separate solves. The small matrices are the host's. The directions of the first steps
+/// are kept: later ones stay conjugate to them, and so do those of later rounds for the same right-hand sides.
 template <class T>
 class BlockConjugateGradient : public Correction<T> {
  public:
@@ -29,10 +30,14 @@ class BlockConjugateGradient : public Correction<T> {
   std::size_t scratch(Index width, const void* planned) const override;
   void watch(std::function<void(double share)> look) override { look_ = std::move(look); }
 
+  /// Steps whose directions are kept, and vectors of p numbers that a column of the block takes in all.
+  static constexpr Index kKeptSteps = 8, kVectors = 4 + 2 * kKeptSteps;
+
  private:
   struct Block {
     MatrixView<T> basis, directions, products, room;  // [width][p]: Q, P, (H + damping·I) P
-    double* small = nullptr;                          // [width][width]
+    MatrixView<T> kept_p, kept_w;                     // [kKeptSteps·width][p] directions of the first steps, products
+    double* small = nullptr;                          // [width][kKeptSteps·width]
     Index width = 0;
   };
   void carve(Workspace& w, Block& block, Index width) const;
@@ -45,6 +50,15 @@ class BlockConjugateGradient : public Correction<T> {
   SmallMatrix orthonormalize(Index m);
   /// One pass of that.
   SmallMatrix spread(Index m, double smallest);
+  /// Keeps P and W of a step and (PᵀW)⁻¹ while there is room.
+  void keep(const SmallMatrix& alpha);
+  /// G·(PᵀW)⁻¹ of the kept directions, for products G of some vectors with them.
+  SmallMatrix along_kept(SmallMatrix g) const;
+  /// Makes the first rows of the basis, of residuals with coefficients c, orthogonal to the kept directions; corrections
+  /// follow.
+  void project(const SmallMatrix& c, MatrixView<T> corrections);
+  /// Makes the first m directions conjugate to the kept ones.
+  void conjugate(Index m);
   struct Quotients {  // of Rayleigh, of directions
     double smallest = std::numeric_limits<double>::infinity(), largest = -smallest;
   };
@@ -56,6 +70,8 @@ class BlockConjugateGradient : public Correction<T> {
   Index max_iterations_;
   Workspace memory_;
   Block block_;
+  std::vector<SmallMatrix> kept_;  // (PᵀW)⁻¹ of each kept step
+  Index kept_rows_ = 0;
   std::function<void(double share)> look_;
 };
 

@@ -39,11 +39,21 @@ void ConjugateGradient<T>::carve(Workspace& w, ConjugateGradientState<T>& state,
   state.alpha_history = w.matrix<double>(max_iterations_, width).data;
   state.beta_history = w.matrix<double>(max_iterations_, width).data;
   state.max_iterations = max_iterations_;
+  if (preconditioner_) {
+    state.z = w.matrix<T>(width, hessian_.size());
+    state.squares = w.matrix<double>(1, width).data;
+  }
+  const Index kept = width * state.kKept;
+  state.kept_p = w.matrix<T>(kept, hessian_.size()).data;
+  state.kept_q = w.matrix<T>(kept, hessian_.size()).data;
+  state.kept_curvature = w.matrix<double>(1, kept).data;
+  state.kept = w.matrix<std::int32_t>(1, width).data;
 }
 
 template <class T>
 std::size_t ConjugateGradient<T>::scratch(Index width, const void* planned) const {
-  const std::size_t products = &hessian_.objective() == planned ? 0 : hessian_.scratch(width);
+  const std::size_t products = (&hessian_.objective() == planned ? 0 : hessian_.scratch(width)) +
+                               (preconditioner_ ? preconditioner_->scratch(width) : 0);
   if (width <= scratch_.width) return products;
   ConjugateGradientState<T> state;
   return products + Workspace::plan([&](Workspace& w) { carve(w, state, width); }) - scratch_.memory.size();
@@ -51,6 +61,7 @@ std::size_t ConjugateGradient<T>::scratch(Index width, const void* planned) cons
 
 template <class T>
 void ConjugateGradient<T>::reserve(Index width) {
+  if (preconditioner_) preconditioner_->reserve(width);
   hessian_.reserve(width);
   if (width <= scratch_.width) return;
   loop_.reset();
@@ -66,11 +77,12 @@ void ConjugateGradient<T>::show_loop(const ConjugateGradientState<T>& state) {
   const auto iteration = [this, state, &device, &kernels = device.kernels<T>()] {
     hessian_.multiply(state.p, state.q);  // q = (H + damping·I) p
     kernels.cg_advance(device, state);    // α = ρ / pᵀq;  x += α p;  r −= α q
-    kernels.cg_direct(device, state);     // β = rᵀr / ρ;  p = r + β p
+    if (preconditioner_) preconditioner_->apply(state.r, state.z);
+    kernels.cg_direct(device, state);     // z = P⁻¹r;  β = rᵀz / ρ;  p = z + β p
   };
   static_assert(static_cast<std::int32_t>(ColumnStatus::running) == 0, "a loop goes on while a word is zero");
   loop_.reset();
-  loop_ = hessian_.objective().can_record()
+  loop_ = hessian_.objective().can_record() && (!preconditioner_ || preconditioner_->can_record())
               ? device.record_loop(state.status, state.x.rows, iteration)
               : std::make_unique<HostLoop>(device, state.status, state.x.rows, iteration, kCheckEvery);
   loop_x_ = state.x;
@@ -95,11 +107,11 @@ template <class T>
 double ConjugateGradient<T>::share_done(const ConjugateGradientState<T>& state,
                                         const std::vector<double>& targets) const {
   const auto status = read(hessian_.device(), state.status, state.x.rows);
-  const auto rho = read(hessian_.device(), state.rho, state.x.rows);
+  const auto squares = read(hessian_.device(), preconditioner_ ? state.squares : state.rho, state.x.rows);
   double least = 1;
   for (std::size_t j = 0; j < targets.size(); ++j)
     if (status[j] == static_cast<std::int32_t>(ColumnStatus::running) && targets[j] > 0 && targets[j] < 1)
-      least = std::min(least, std::max(0.0, 0.5 * std::log(rho[j]) / std::log(targets[j])));
+      least = std::min(least, std::max(0.0, 0.5 * std::log(squares[j]) / std::log(targets[j])));
   return least;
 }
 
@@ -113,6 +125,7 @@ void ConjugateGradient<T>::correct(MatrixView<const T> residuals, const std::vec
   ConjugateGradientState<T> state = scratch_.state;
   state.x = corrections;
   for (MatrixView<T>* view : {&state.r, &state.p, &state.q}) *view = view->rows_from(0, k);
+  if (preconditioner_) state.z = state.z.rows_from(0, k);
 
   std::vector<std::int32_t> status(columns.size());
   std::vector<double> goals(targets);
@@ -126,7 +139,18 @@ void ConjugateGradient<T>::correct(MatrixView<const T> residuals, const std::vec
   kernels.combine(device, {0.0, {}, 0.0, state.p});
   kernels.combine(device, {1.0, residuals, 0.0, state.r});
 
-  kernels.cg_start(device, state);
+  // Residuals that the last corrections left go on with the directions of those. Of others there is nothing to start from.
+  const bool goes_on = std::any_of(columns.begin(), columns.end(), [](const ColumnReport& c) { return c.refinements > 0; });
+  ConjugateGradientState<T> first = state;
+  if (goes_on) {
+    kernels.cg_project(device, state);
+  } else {
+    const std::vector<std::int32_t> none(columns.size(), 0);
+    device.copy_to_device(state.kept, none.data(), none.size() * sizeof(none[0]));
+    first.kept = nullptr;
+  }
+  if (preconditioner_) preconditioner_->apply(state.r, state.z);
+  kernels.cg_start(device, first);
   iterate(state, goals);
   report(state, columns);
 }
@@ -158,11 +182,18 @@ void ConjugateGradient<T>::report(const ConjugateGradientState<T>& state, std::v
       a.push_back(alpha[static_cast<std::size_t>(i * k) + j]);
       b.push_back(beta[static_cast<std::size_t>(i * k) + j]);
     }
-    if (a.empty()) continue;
+    if (a.empty() || preconditioner_) continue;  // of P⁻¹H they would be, not of H
     const RitzEstimates ritz = ritz_estimates(a, b);
     column.smallest_eigenvalue = std::fmin(column.smallest_eigenvalue, ritz.smallest);
     column.largest_eigenvalue = std::fmax(column.largest_eigenvalue, ritz.largest);
   }
+}
+
+template <class T>
+void ConjugateGradient<T>::describe(SolveReport& report) const {
+  if (!preconditioner_) return;
+  report.preconditioner = preconditioner_->description();
+  report.preconditioner_products = preconditioner_->products();
 }
 
 RitzEstimates ritz_estimates(const std::vector<double>& alpha, const std::vector<double>& beta) {
@@ -183,8 +214,10 @@ RitzEstimates ritz_estimates(const std::vector<double>& alpha, const std::vector
 
 template <class T>
 std::unique_ptr<Solver> make_conjugate_gradient(Objective<T>& fast, Objective<double>& exact, double damping,
-                                                double tolerance, Index max_iterations, Progress progress) {
-  auto inner = std::make_unique<ConjugateGradient<T>>(HessianOperator<T>(fast, damping), max_iterations);
+                                                double tolerance, Index max_iterations, Progress progress,
+                                                std::shared_ptr<Preconditioner<T>> preconditioner) {
+  auto inner = std::make_unique<ConjugateGradient<T>>(HessianOperator<T>(fast, damping), max_iterations,
+                                                      std::move(preconditioner));
   return std::make_unique<CertifiedSolver<T>>(HessianOperator<double>(exact, damping), std::move(inner), tolerance,
                                               std::move(progress));
 }
@@ -192,8 +225,8 @@ std::unique_ptr<Solver> make_conjugate_gradient(Objective<T>& fast, Objective<do
 template class ConjugateGradient<float>;
 template class ConjugateGradient<double>;
 template std::unique_ptr<Solver> make_conjugate_gradient(Objective<float>&, Objective<double>&, double, double, Index,
-                                                         Progress);
+                                                         Progress, std::shared_ptr<Preconditioner<float>>);
 template std::unique_ptr<Solver> make_conjugate_gradient(Objective<double>&, Objective<double>&, double, double, Index,
-                                                         Progress);
+                                                         Progress, std::shared_ptr<Preconditioner<double>>);
 
 }  // namespace clout

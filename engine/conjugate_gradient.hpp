@@ -1,6 +1,7 @@
 #pragma once
 // Conjugate gradients for many right-hand sides side by side (Hestenes & Stiefel 1952), scalars on the device.
 
+#include <clout/engine/preconditioner.hpp>
 #include <clout/engine/solver.hpp>
 #include <clout/kernels/recording.hpp>
 #include <clout/kernels/workspace.hpp>
@@ -10,21 +11,29 @@ namespace clout {
 /// CG as the inner solver of a CertifiedSolver. pᵀ(H + damping·I)p ≤ 0 ends a column with negative_curvature.
 /// The loop is the device's, which also judges whether a column still runs; the host comes back for a look ever more
 /// rarely. Where the objective cannot be recorded, the host drives the same loop.
+///
+/// A column's first directions are kept (ConjugateGradientState), and what a correction has left of the same right-hand side
+/// goes on with them: rounding then costs few products more in single precision than in double.
 template <class T>
 class ConjugateGradient : public Correction<T> {
  public:
-  ConjugateGradient(HessianOperator<T> hessian, Index max_iterations) : hessian_(hessian), max_iterations_(max_iterations) {
+  ConjugateGradient(HessianOperator<T> hessian, Index max_iterations,
+                    std::shared_ptr<Preconditioner<T>> preconditioner = nullptr)
+      : hessian_(hessian), max_iterations_(max_iterations), preconditioner_(std::move(preconditioner)) {
     require(max_iterations > 0, "conjugate gradients: the iteration limit must be positive");
   }
   ConjugateGradient(const ConjugateGradient&) = delete;
   ConjugateGradient& operator=(const ConjugateGradient&) = delete;
 
   std::string name() const override { return "cg"; }
-  Index products() const override { return hessian_.products(); }
+  Index products() const override {
+    return hessian_.products() + (preconditioner_ ? preconditioner_->products() : 0);
+  }
   void correct(MatrixView<const T> residuals, const std::vector<double>& targets, MatrixView<T> corrections,
                std::vector<ColumnReport>& columns) override;
   std::size_t scratch(Index width, const void* planned) const override;
   void watch(std::function<void(double share)> look) override { look_ = std::move(look); }
+  void describe(SolveReport& report) const override;
 
  private:
   struct Scratch {
@@ -43,6 +52,7 @@ class ConjugateGradient : public Correction<T> {
 
   HessianOperator<T> hessian_;
   Index max_iterations_;
+  std::shared_ptr<Preconditioner<T>> preconditioner_;
   Scratch scratch_;
   std::function<void(double share)> look_;
   MatrixView<T> loop_x_;  // what the loop was shown: its width, and where the solutions are
@@ -60,6 +70,7 @@ RitzEstimates ritz_estimates(const std::vector<double>& alpha, const std::vector
 template <class T>
 std::unique_ptr<Solver> make_conjugate_gradient(Objective<T>& fast, Objective<double>& exact, double damping,
                                                 double tolerance, Index max_iterations = 10'000,
-                                                Progress progress = {});
+                                                Progress progress = {},
+                                                std::shared_ptr<Preconditioner<T>> preconditioner = nullptr);
 
 }  // namespace clout

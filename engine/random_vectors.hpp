@@ -15,7 +15,7 @@ inline double random_normal(RandomSequence& random) {
 }
 
 /// Who draws from RandomStream::probes, each from a section of its own; of traces, every block of probes.
-enum class ProbeSection : std::uint32_t { lissa_start = 0, lissa_examples = 1, lanczos_start = 2, traces = 16 };
+enum class ProbeSection : std::uint32_t { lissa_start = 0, lissa_examples = 1, lanczos_start = 2, nystrom = 3, traces = 16 };
 
 inline RandomSequence probe_sequence(std::uint64_t seed, ProbeSection section, std::uint32_t block = 0) {
   return RandomSequence(seed, RandomStream::probes, static_cast<std::uint32_t>(section) + block);

@@ -86,6 +86,7 @@ void SolveReport::append(const SolveReport& part) {
   products += part.products;
   certifying_products += part.certifying_products;
   seconds += part.seconds;
+  preconditioner_products = part.preconditioner_products;
   if (part.lissa) lissa = part.lissa;  // counts from the solver's beginning
 }
 

@@ -45,6 +45,8 @@ struct SolveReport {
   double rounding = 0;         ///< relative rounding of a product in the working precision: what no solve can tell from 0
   std::vector<ColumnReport> columns;
   Index products = 0;          ///< Hessian products with one vector, in the working precision
+  std::string preconditioner = "none";  ///< with what it was made of, in words
+  Index preconditioner_products = 0;    ///< that made the preconditioner, since the solver's beginning; once in `products`
   Index certifying_products = 0;  ///< the same in double, for the true residuals
   double seconds = 0;
   std::optional<LissaReport> lissa;  ///< of that solver alone

@@ -30,7 +30,8 @@ class Correction {
   virtual ~Correction() = default;
   virtual std::string name() const = 0;
   /// Solves for k residuals of norm 1 (or exactly 0: leave those), [k][p], each to `targets[j]` relative. A column
-  /// whose status is set to anything but running or converged is given up.
+  /// whose status is set to anything but running or converged is given up. Where a column's `refinements` is not 0, its
+  /// residual is what is left of the same right-hand side after the last call.
   virtual void correct(MatrixView<const T> residuals, const std::vector<double>& targets, MatrixView<T> corrections,
                        std::vector<ColumnReport>& columns) = 0;
   /// Hessian products with one vector done so far.

@@ -69,12 +69,16 @@ struct KernelTable {
   void (*block_combine)(Device&, const BlockCombine<T>&) = nullptr;
 
   // Conjugate gradients, step by step (conjugate_gradient). x = 0, r = right-hand side, target and status are set by
-  // the caller; start sets p = r, rho, smallest_rayleigh = +∞, iterations = 0, and settles columns that are done.
+  // the caller; start sets p = z, rho, smallest_rayleigh = +∞, iterations = 0, and settles columns that are done.
   void (*cg_start)(Device&, const ConjugateGradientState<T>&) = nullptr;
-  // curvature = pᵀq; ≤ 0: status becomes negative_curvature; else x += αp, r −= αq with α = rho / curvature.
+  // curvature = pᵀq; ≤ 0: status becomes negative_curvature; else x += αp, r −= αq with α = rho / curvature. p and q are
+  // kept while there is room, and r is projected.
   void (*cg_advance)(Device&, const ConjugateGradientState<T>&) = nullptr;
-  // ρ′ = rᵀr; iterations += 1; histories are written; √ρ′ ≤ target: converged; else p = r + (ρ′/ρ) p.
+  // ρ′ = rᵀz; iterations += 1; histories are written; √rᵀr ≤ target: converged; ρ′ ≤ 0: stagnated; else p = z + (ρ′/ρ) p,
+  // conjugate to what is kept.
   void (*cg_direct)(Device&, const ConjugateGradientState<T>&) = nullptr;
+  // Where directions are kept, r is made orthogonal to them, and x follows; before a start that goes on with them.
+  void (*cg_project)(Device&, const ConjugateGradientState<T>&) = nullptr;
 
   // Dense factorisation (cholesky, eigenvalues).
   void (*cholesky_factor)(Device&, const CholeskyFactor<T>&) = nullptr;

@@ -315,10 +315,16 @@ enum class ColumnStatus : std::int32_t {
 
 /// The state of k conjugate-gradient solves that run side by side; all scalars on the device, in double.
 /// Columns whose status is not `running` are frozen: their x, r, p, scalars and counters do not change any more.
+///
+/// A column's first directions may be kept, to which all later ones are then made conjugate again and residuals orthogonal:
+/// what rounding brings back of the largest eigenvalues would have to be solved for once more.
 template <class T>
 struct ConjugateGradientState {
+  static constexpr Index kKept = 16;   // directions at most
   MatrixView<T> x, r, p, q;            // [k][p] solution, residual, direction, q = (H + damping·I) p
-  double* rho = nullptr;               // [k] rᵀr
+  MatrixView<T> z;                     // [k][p] P⁻¹r, given before start and direct; without rows: r itself
+  double* rho = nullptr;               // [k] rᵀz
+  double* squares = nullptr;           // [k] rᵀr; null where there is no z
   double* target = nullptr;            // [k] converged when √(rᵀr) ≤ target
   double* curvature = nullptr;         // [k] last pᵀq
   double* smallest_rayleigh = nullptr; // [k] least pᵀq / pᵀp so far (+∞ before the first)
@@ -327,6 +333,10 @@ struct ConjugateGradientState {
   double* alpha_history = nullptr;     // [max_iterations][k]
   double* beta_history = nullptr;      // [max_iterations][k]
   Index max_iterations = 0;
+  T* kept_p = nullptr;                 // [k][kKept][p] p_i; null: none are kept
+  T* kept_q = nullptr;                 // [k][kKept][p] q_i = (H + damping·I) p_i
+  double* kept_curvature = nullptr;    // [k][kKept] p_iᵀq_i
+  std::int32_t* kept = nullptr;        // [k] how many there are, set by the caller before the first start
 };
 
 /// products[i][j] = a_i · b_j, in double.

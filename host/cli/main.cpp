@@ -126,7 +126,9 @@ int run(int argc, char** argv) {
       if (option->count() > 0) call.options.given.insert(option->get_name());
     expect_values(verb);
     expect_options_of(verb, "--model", call.options.model, kModelNames);
-    expect_options_of(verb, "--solver", call.options.solver, {"lissa"});
+    expect_options_of(verb, "--solver", call.options.solver, {"cg", "lissa"});
+    if (call.options.is_given("--rank") && call.options.preconditioner == "none")
+      throw InvalidInput("--rank: is of --preconditioner nystrom; expected that too");
     chosen(call);
     return printed();
   } catch (const Interrupted& error) {

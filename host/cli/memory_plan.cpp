@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <clout/engine/block_conjugate_gradient.hpp>
 #include <clout/engine/influence.hpp>
 #include <clout/host/cli/memory_plan.hpp>
 
@@ -39,8 +40,11 @@ std::size_t solver_memory(const std::string& solver, const Options& options, con
   if (solver == "direct")
     return bytes(p * p, sizeof(T)) + std::max(certified, fast.hessian_memory() + bytes(kFactorColumns * p, sizeof(T)));
   if (solver == "block-cg")
-    return certified + fast.working_memory(block) + bytes(4 * block * p, sizeof(T)) + bytes(block * block, sizeof(double));
-  return certified + fast.working_memory(block) + bytes(3 * block * p, sizeof(T)) +
+    return certified + fast.working_memory(block) + bytes(BlockConjugateGradient<T>::kVectors * block * p, sizeof(T)) +
+           bytes(BlockConjugateGradient<T>::kKeptSteps * block * block, sizeof(double));
+  const Index preconditioned = options.preconditioner == "none" ? 0 : 2 * options.rank + block;
+  return certified + fast.working_memory(block) + bytes(preconditioned * p, sizeof(T)) +
+         bytes((3 + 2 * ConjugateGradientState<T>::kKept) * block * p, sizeof(T)) +
          bytes(2 * options.max_iterations * block, sizeof(double));
 }
 

@@ -128,6 +128,12 @@ void add_solver(CLI::App& app, Options& o) {
       ->check(positive())
       ->capture_default_str();
   app.add_option("--max-iterations", o.max_iterations, "of cg and block-cg")->check(whole(1))->capture_default_str();
+  app.add_option("--preconditioner", o.preconditioner,
+                 "cg: none, or nystrom, which --rank products with random vectors make: worth it where the condition is bad "
+                 "(a small --l2 and --damping) and right-hand sides are several")
+      ->check(one_of({"none", "nystrom"}))
+      ->capture_default_str();
+  app.add_option("--rank", o.rank, "cg: of the nystrom preconditioner")->check(whole(1))->capture_default_str();
   add_lissa(app, o);
   add_curvature(app, o);
   app.add_flag("--allow-uncertified", o.allow_uncertified, "write results that could not be certified, too");

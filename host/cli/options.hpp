@@ -30,7 +30,8 @@ struct Options {
   std::string x, y, params, weights, vectors, out, storage = "auto";
 
   // Solving, training, asking.
-  std::string solver = "cg", curvature = "hessian";
+  std::string solver = "cg", curvature = "hessian", preconditioner = "none";
+  Index rank = 64;  // of a preconditioner
   double damping = 0, tolerance = 1e-10;
   Index max_iterations = 10'000, top = 10;
   double scale = 0;

@@ -86,6 +86,8 @@ nlohmann::ordered_json to_json(const SolveReport& report) {
                                {"hessian_products", report.products},
                                {"certifying_products", report.certifying_products},
                                {"seconds", report.seconds}};
+  if (report.preconditioner != "none")
+    facts.update({{"preconditioner", report.preconditioner}, {"preconditioner_products", report.preconditioner_products}});
   facts.update(lissa_facts(report));
   facts["columns"] = std::move(columns);
   return facts;

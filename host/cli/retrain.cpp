@@ -74,7 +74,7 @@ void run_retrain(const Invocation& call) {
                        ": is of --model convnet; retrained fits are exact, and "
                        "predictions for them undamped");
   if (call.options.model == "margin" && call.options.loss == "hinge") return retrain_hinge<T>(call);
-  expect_not_given(o, {"--solver", "--max-iterations"}, "retrain of a linear model predicts by a factor of the Hessian");
+  expect_not_given(o, {"--solver", "--max-iterations", "--preconditioner"}, "retrain of a linear model predicts by a factor of the Hessian");
   const OutputFolder folder(o, kRetrainResults);
   Problem problem(o, call.command_line);
   Problem::Tests tests = problem.load_tests();

@@ -60,7 +60,7 @@ void retrain_proximal(const Invocation& call) {
   if ((o.curvature == "ggn") != divergence)
     throw InvalidInput(which + " --curvature " + o.curvature + ": expected --curvature " +
                        (divergence ? "ggn" : "hessian") + ", the matrix that predicts it");
-  expect_not_given(o, {"--solver", "--max-iterations"}, which + " predicts by a factor of the Hessian");
+  expect_not_given(o, {"--solver", "--max-iterations", "--preconditioner"}, which + " predicts by a factor of the Hessian");
   expect_not_given(o, {"--steps", "--moments", "--start-step", "--controls", "--batch", "--learning-rate", "--drops"}, "it is of --retraining adam");
   const OutputFolder folder(o, kRetrainResults);
   Problem problem(o, call.command_line);

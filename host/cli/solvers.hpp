@@ -43,7 +43,11 @@ std::unique_ptr<Solver> make_solver(Problem& problem, Objective<T>& fast, Object
                          problem.progress());
   if (o.solver == "block-cg")
     return make_block_conjugate_gradient<T>(fast, exact, damping, tolerance, o.max_iterations, problem.progress());
-  return make_conjugate_gradient<T>(fast, exact, damping, tolerance, o.max_iterations, problem.progress());
+  std::shared_ptr<Preconditioner<T>> preconditioner;
+  if (o.preconditioner == "nystrom")
+    preconditioner = std::make_shared<NystromPreconditioner<T>>(HessianOperator<T>(fast, damping), o.rank, o.seed);
+  return make_conjugate_gradient<T>(fast, exact, damping, tolerance, o.max_iterations, problem.progress(),
+                                    std::move(preconditioner));
 }
 
 /// The same for the problem's own objective, --damping and --tolerance.
@@ -63,6 +67,8 @@ inline nlohmann::ordered_json solver_facts(const Options& o, const DeviceInfo& d
     facts.update({{"scale", o.scale},         {"depth", o.depth},         {"batch_size", o.batch_size},
                   {"repeats", o.repeats},     {"published", o.published}, {"seed", o.seed}});
   else facts["max_iterations"] = o.max_iterations;
+  if (o.preconditioner != "none")
+    facts.update({{"preconditioner", o.preconditioner}, {"rank", o.rank}, {"seed", o.seed}});
   return facts;
 }
 

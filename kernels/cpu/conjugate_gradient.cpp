@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <clout/kernels/cpu/entries.hpp>
 #include <clout/kernels/cpu/parallel.hpp>
 #include <clout/kernels/cpu/reductions.hpp>
@@ -7,11 +8,16 @@
 namespace clout::cpu {
 namespace {
 
+template <class T>
+bool runs(const ConjugateGradientState<T>& state, Index j) {
+  return state.status[j] == static_cast<std::int32_t>(ColumnStatus::running);
+}
+
 // body(j) for the columns that run; all others stay as they are.
 template <class T, class Body>
 void for_each_running(const Device& device, const ConjugateGradientState<T>& state, Body&& body) {
   parallel_tasks(device, state.x.rows, [&](Index j, int) {
-    if (state.status[j] == static_cast<std::int32_t>(ColumnStatus::running)) body(j);
+    if (runs(state, j)) body(j);
   });
 }
 
@@ -20,30 +26,98 @@ void settle(const ConjugateGradientState<T>& state, Index j, ColumnStatus status
   state.status[j] = static_cast<std::int32_t>(status);
 }
 
+template <class T>
+const T* preconditioned(const ConjugateGradientState<T>& state, Index j) {
+  return state.z.rows > 0 ? state.z.row(j) : state.r.row(j);
+}
+
+// Where a column stands with its ρ and its r.
+template <class T>
+ColumnStatus judge(const ConjugateGradientState<T>& state, Index j) {
+  const double rho = state.rho[j];
+  if (state.squares) state.squares[j] = dot(state.r.row(j), state.r.row(j), state.r.columns);
+  const double squares = state.squares ? state.squares[j] : rho;
+  if (!std::isfinite(rho) || !std::isfinite(squares)) return ColumnStatus::not_finite;
+  if (std::sqrt(squares) <= state.target[j]) return ColumnStatus::converged;
+  return rho > 0 ? ColumnStatus::running : ColumnStatus::stagnated;  // P⁻¹ is no longer definite to rounding
+}
+
 // y ← y + a·x, in double and rounded once.
 template <class T>
 void add_scaled(double a, const T* x, T* y, Index size) {
   for (Index i = 0; i < size; ++i) y[i] = static_cast<T>(static_cast<double>(y[i]) + a * static_cast<double>(x[i]));
 }
 
+// out ← out + a Σ c_i v_i over `count` vectors, rows of v: in double and rounded once.
+template <class T>
+void add_kept(double a, const double* c, const T* v, Index count, T* out, Index size) {
+  constexpr Index kTile = 256;
+  for (Index first = 0; first < size; first += kTile) {
+    const Index length = std::min(kTile, size - first);
+    double sums[kTile] = {};
+    for (Index i = 0; i < count; ++i)
+      for (Index at = 0; at < length; ++at) sums[at] += c[i] * static_cast<double>(v[i * size + first + at]);
+    for (Index at = 0; at < length; ++at)
+      out[first + at] = static_cast<T>(static_cast<double>(out[first + at]) + a * sums[at]);
+  }
+}
+
+// c_i = v_iᵀy / p_iᵀq_i for the kept p_i or q_i of column j; returns their number.
+template <class T>
+Index along_kept(const ConjugateGradientState<T>& state, Index j, const T* v, const T* y, double* c) {
+  for (Index i = 0; i < state.kept[j]; ++i)
+    c[i] = dot(v + i * state.p.columns, y, state.p.columns) / state.kept_curvature[j * state.kKept + i];
+  return state.kept[j];
+}
+
+// c = D⁻¹Pᵀr;  x += P c;  r −= Q c, which leaves Pᵀr = 0.  8mp flops for m kept directions.
+template <class T>
+void project(const ConjugateGradientState<T>& state, Index j) {
+  if (!state.kept) return;
+  const Index size = state.p.columns, at = j * state.kKept * size;
+  double c[ConjugateGradientState<T>::kKept];
+  const Index count = along_kept(state, j, state.kept_p + at, state.r.row(j), c);
+  add_kept(1, c, state.kept_p + at, count, state.x.row(j), size);
+  add_kept(-1, c, state.kept_q + at, count, state.r.row(j), size);
+}
+
+// p −= P D⁻¹Qᵀp, which leaves Qᵀp = 0.  4mp flops.
+template <class T>
+void conjugate(const ConjugateGradientState<T>& state, Index j) {
+  if (!state.kept) return;
+  const Index size = state.p.columns, at = j * state.kKept * size;
+  double c[ConjugateGradientState<T>::kKept];
+  const Index count = along_kept(state, j, state.kept_q + at, state.p.row(j), c);
+  add_kept(-1, c, state.kept_p + at, count, state.p.row(j), size);
+}
+
+// Keeps p, q and their curvature while there is room.
+template <class T>
+void keep(const ConjugateGradientState<T>& state, Index j) {
+  if (!state.kept || state.kept[j] == state.kKept) return;
+  const Index size = state.p.columns, at = j * state.kKept + state.kept[j]++;
+  std::copy_n(state.p.row(j), size, state.kept_p + at * size);
+  std::copy_n(state.q.row(j), size, state.kept_q + at * size);
+  state.kept_curvature[at] = state.curvature[j];
+}
+
 }  // namespace
 
-// p = r;  ρ = rᵀr.  2kp flops; bound by memory, as are the steps below.
+// p = z;  ρ = rᵀz.  2kp flops; bound by memory, as are the steps below.
 template <class T>
 void cg_start(Device& device, const ConjugateGradientState<T>& state) {
   for_each_running(device, state, [&](Index j) {
     const Index size = state.r.columns;
-    std::copy_n(state.r.row(j), size, state.p.row(j));
-    const double rho = dot(state.r.row(j), state.r.row(j), size);
-    state.rho[j] = rho;
+    std::copy_n(preconditioned(state, j), size, state.p.row(j));
+    state.rho[j] = dot(state.r.row(j), preconditioned(state, j), size);
     state.smallest_rayleigh[j] = std::numeric_limits<double>::infinity();
     state.iterations[j] = 0;
-    if (!std::isfinite(rho)) settle(state, j, ColumnStatus::not_finite);
-    else if (std::sqrt(rho) <= state.target[j]) settle(state, j, ColumnStatus::converged);
+    settle(state, j, judge(state, j));
+    if (runs(state, j)) conjugate(state, j);
   });
 }
 
-// α = ρ / pᵀq;  x += α p;  r −= α q.  8kp flops.
+// α = ρ / pᵀq;  x += α p;  r −= α q.  8kp flops, beside what kept directions take.
 template <class T>
 void cg_advance(Device& device, const ConjugateGradientState<T>& state) {
   for_each_running(device, state, [&](Index j) {
@@ -58,28 +132,36 @@ void cg_advance(Device& device, const ConjugateGradientState<T>& state) {
     if (!std::isfinite(alpha)) return settle(state, j, ColumnStatus::not_finite);
     add_scaled(alpha, state.p.row(j), state.x.row(j), size);
     add_scaled(-alpha, state.q.row(j), state.r.row(j), size);
+    keep(state, j);
+    project(state, j);
   });
 }
 
-// ρ′ = rᵀr;  p = r + (ρ′/ρ) p.  4kp flops.
+// ρ′ = rᵀz;  p = z + (ρ′/ρ) p.  4kp flops, 6kp with a preconditioner.
 template <class T>
 void cg_direct(Device& device, const ConjugateGradientState<T>& state) {
   for_each_running(device, state, [&](Index j) {
     const Index size = state.r.columns, k = state.x.rows;
-    const double rho = state.rho[j], next = dot(state.r.row(j), state.r.row(j), size), beta = next / rho;
+    const double rho = state.rho[j], next = dot(state.r.row(j), preconditioned(state, j), size), beta = next / rho;
     const Index iteration = state.iterations[j]++;
     if (iteration < state.max_iterations) {
       if (state.alpha_history) state.alpha_history[iteration * k + j] = rho / state.curvature[j];
       if (state.beta_history) state.beta_history[iteration * k + j] = beta;
     }
     state.rho[j] = next;
-    if (!std::isfinite(next)) return settle(state, j, ColumnStatus::not_finite);
-    if (std::sqrt(next) <= state.target[j]) return settle(state, j, ColumnStatus::converged);
-    const T* r = state.r.row(j);
+    settle(state, j, judge(state, j));
+    if (!runs(state, j)) return;
+    const T* z = preconditioned(state, j);
     T* p = state.p.row(j);
     for (Index i = 0; i < size; ++i)
-      p[i] = static_cast<T>(static_cast<double>(r[i]) + beta * static_cast<double>(p[i]));
+      p[i] = static_cast<T>(static_cast<double>(z[i]) + beta * static_cast<double>(p[i]));
+    conjugate(state, j);
   });
+}
+
+template <class T>
+void cg_project(Device& device, const ConjugateGradientState<T>& state) {
+  for_each_running(device, state, [&](Index j) { project(state, j); });
 }
 
 template void cg_start(Device&, const ConjugateGradientState<float>&);
@@ -88,5 +170,7 @@ template void cg_advance(Device&, const ConjugateGradientState<float>&);
 template void cg_advance(Device&, const ConjugateGradientState<double>&);
 template void cg_direct(Device&, const ConjugateGradientState<float>&);
 template void cg_direct(Device&, const ConjugateGradientState<double>&);
+template void cg_project(Device&, const ConjugateGradientState<float>&);
+template void cg_project(Device&, const ConjugateGradientState<double>&);
 
 }  // namespace clout::cpu

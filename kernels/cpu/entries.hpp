@@ -98,6 +98,8 @@ template <class T>
 void cg_advance(Device&, const ConjugateGradientState<T>&);
 template <class T>
 void cg_direct(Device&, const ConjugateGradientState<T>&);
+template <class T>
+void cg_project(Device&, const ConjugateGradientState<T>&);
 
 template <class T>
 void cholesky_factor(Device&, const CholeskyFactor<T>&);

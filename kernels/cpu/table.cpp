@@ -49,6 +49,7 @@ const KernelTable<T>& table() {
       .cg_start = cg_start<T>,
       .cg_advance = cg_advance<T>,
       .cg_direct = cg_direct<T>,
+      .cg_project = cg_project<T>,
       .cholesky_factor = cholesky_factor<T>,
       .cholesky_solve = cholesky_solve<T>,
       .symmetric_eigenvalues = symmetric_eigenvalues<T>,

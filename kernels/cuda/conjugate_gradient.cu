@@ -18,15 +18,112 @@ __device__ __forceinline__ double dot(const T* a, const T* b, Index length, Bloc
   return block_sum(sum, sums);
 }
 
-/// Where a column stands with ρ = rᵀr.
-__device__ __forceinline__ std::int32_t judge(double rho, double target) {
-  if (!std::isfinite(rho)) return code(ColumnStatus::not_finite);
-  return code(std::sqrt(rho) <= target ? ColumnStatus::converged : ColumnStatus::running);
+/// Where a column stands with ρ = rᵀz and rᵀr.
+__device__ __forceinline__ std::int32_t judge(double rho, double squares, double target) {
+  if (!std::isfinite(rho) || !std::isfinite(squares)) return code(ColumnStatus::not_finite);
+  if (std::sqrt(squares) <= target) return code(ColumnStatus::converged);
+  return code(rho > 0 ? ColumnStatus::running : ColumnStatus::stagnated);  // P⁻¹ is no longer definite to rounding
+}
+
+template <class T>
+__device__ __forceinline__ const T* preconditioned(const ConjugateGradientState<T>& state, Index column) {
+  return state.z.rows > 0 ? state.z.row(column) : state.r.row(column);
+}
+
+/// Coefficients along a column's kept directions.
+struct alignas(16) KeptCoefficients {
+  double of[ConjugateGradientState<double>::kKept];
+};
+static_assert(kColumnThreads / kWarpSize >= ConjugateGradientState<double>::kKept, "a warp for each kept direction");
+
+/// c_i = v_iᵀy / p_iᵀq_i for the first `count` kept p_i or q_i: a warp each, known to the whole block.
+template <class T>
+__device__ __forceinline__ void along_kept(const ConjugateGradientState<T>& state, const T* v, const T* y, Index count,
+                                           KeptCoefficients& c) {
+  const int i = warp_in_block();
+  const Index length = i < count ? state.p.columns : 0;
+  double sum = 0;
+  for (Index at = lane_in_warp(); at < length; at += kWarpSize)
+    sum = std::fma(static_cast<double>(v[i * state.p.columns + at]), static_cast<double>(y[at]), sum);
+  sum = warp_sum(sum);
+  if (i < count && lane_in_warp() == 0) c.of[i] = sum / state.kept_curvature[Index{blockIdx.x} * state.kKept + i];
+  __syncthreads();
+}
+
+/// out ← out + a Σ c_i v_i, in double and rounded once.
+template <class T>
+__device__ __forceinline__ void add_kept(double a, const KeptCoefficients& c, const T* v, Index count, T* out,
+                                         Index length) {
+  for (Index at = thread_in_block(); at < length; at += kColumnThreads) {
+    double sum = 0;
+#pragma unroll 4
+    for (Index i = 0; i < count; ++i) sum = std::fma(c.of[i], static_cast<double>(v[i * length + at]), sum);
+    out[at] = static_cast<T>(std::fma(a, sum, static_cast<double>(out[at])));
+  }
 }
 
 }  // namespace
 
-// p = r, ρ = rᵀr, smallest_rayleigh = +∞, iterations = 0; converged where √ρ ≤ target already.  2p flops.
+// With `keeps`, p, q and their curvature are kept first, while there is room.  c = D⁻¹Pᵀr;  x += P c;  r −= Q c, which leaves
+// Pᵀr = 0.  8mp flops for m kept directions; P is read twice, Q once.
+template <class T>
+__global__ void __launch_bounds__(kColumnThreads) cg_project_kernel(ConjugateGradientState<T> state, bool keeps) {
+  auto& c = shared_storage<KeptCoefficients>();
+  const Index column = blockIdx.x, size = state.p.columns, at = column * state.kKept;
+  const bool runs = state.status[column] == code(ColumnStatus::running);
+  const Index before = state.kept[column];
+  const bool keeps_one = runs && keeps && before < state.kKept;
+  T *kept_p = state.kept_p + at * size, *kept_q = state.kept_q + at * size;
+  if (keeps_one) {
+    const T *p = state.p.row(column), *q = state.q.row(column);
+    for (Index i = thread_in_block(); i < size; i += kColumnThreads) {
+      kept_p[before * size + i] = p[i];
+      kept_q[before * size + i] = q[i];
+    }
+    if (thread_in_block() == 0) state.kept_curvature[at + before] = state.curvature[column];
+  }
+  __syncthreads();  // all have read how many there were, and may read the new one
+  if (keeps_one && thread_in_block() == 0) state.kept[column] = static_cast<std::int32_t>(before + 1);
+  const Index count = runs ? before + (keeps_one ? 1 : 0) : 0;
+  T *x = state.x.row(column), *r = state.r.row(column);
+  along_kept(state, kept_p, r, count, c);
+  if (count > 0) {
+    add_kept(1, c, kept_p, count, x, size);
+    add_kept(-1, c, kept_q, count, r, size);
+  }
+}
+
+// c = D⁻¹Qᵀp;  p −= P c, which leaves Qᵀp = 0.  4mp flops; P and Q are read once.
+template <class T>
+__global__ void __launch_bounds__(kColumnThreads) cg_conjugate_kernel(ConjugateGradientState<T> state) {
+  auto& c = shared_storage<KeptCoefficients>();
+  const Index column = blockIdx.x, size = state.p.columns, at = column * state.kKept * size;
+  const bool runs = state.status[column] == code(ColumnStatus::running);
+  const Index count = runs ? state.kept[column] : 0;
+  T* p = state.p.row(column);
+  along_kept(state, state.kept_q + at, p, count, c);
+  if (count > 0) add_kept(-1, c, state.kept_p + at, count, p, size);
+}
+
+namespace {
+
+template <class T>
+void project(Device& device, const ConjugateGradientState<T>& state, bool keeps) {
+  if (state.kept)
+    launch(on_cuda(device), {Grid{state.x.rows}, kColumnThreads, sizeof(KeptCoefficients)}, cg_project_kernel<T>, state,
+           keeps);
+}
+
+template <class T>
+void conjugate(Device& device, const ConjugateGradientState<T>& state) {
+  if (state.kept)
+    launch(on_cuda(device), {Grid{state.x.rows}, kColumnThreads, sizeof(KeptCoefficients)}, cg_conjugate_kernel<T>, state);
+}
+
+}  // namespace
+
+// p = z, ρ = rᵀz, smallest_rayleigh = +∞, iterations = 0; converged where √rᵀr ≤ target already.  2p flops, 4p with a
+// preconditioner.
 // Columns that come in settled stay as they are.
 template <class T>
 __global__ void __launch_bounds__(kColumnThreads) cg_start_kernel(ConjugateGradientState<T> state) {
@@ -34,21 +131,23 @@ __global__ void __launch_bounds__(kColumnThreads) cg_start_kernel(ConjugateGradi
   const Index column = blockIdx.x;
   const bool runs = state.status[column] == code(ColumnStatus::running);
   const Index length = runs ? state.x.columns : 0;
-  const T* r = state.r.row(column);
+  const T *r = state.r.row(column), *z = preconditioned(state, column);
   T* p = state.p.row(column);
-  const double rho = dot(r, r, length, sums);
-  for (Index i = thread_in_block(); i < length; i += kColumnThreads) p[i] = r[i];
+  const double rho = dot(r, z, length, sums), squares = state.squares ? dot(r, r, length, sums) : rho;
+  for (Index i = thread_in_block(); i < length; i += kColumnThreads) p[i] = z[i];
   if (runs && thread_in_block() == 0) {
     state.rho[column] = rho;
     state.smallest_rayleigh[column] = std::numeric_limits<double>::infinity();
     state.iterations[column] = 0;
-    state.status[column] = judge(rho, state.target[column]);
+    if (state.squares) state.squares[column] = squares;
+    state.status[column] = judge(rho, squares, state.target[column]);
   }
 }
 
 template <class T>
 void cg_start(Device& device, const ConjugateGradientState<T>& state) {
   launch(on_cuda(device), {Grid{state.x.rows}, kColumnThreads, sizeof(BlockSums)}, cg_start_kernel<T>, state);
+  conjugate(device, state);
 }
 
 // curvature = pᵀq;  ≤ 0: negative curvature;  else α = ρ / curvature, x += αp, r −= αq.
@@ -84,10 +183,11 @@ __global__ void __launch_bounds__(kColumnThreads) cg_advance_kernel(ConjugateGra
 template <class T>
 void cg_advance(Device& device, const ConjugateGradientState<T>& state) {
   launch(on_cuda(device), {Grid{state.x.rows}, kColumnThreads, sizeof(BlockSums)}, cg_advance_kernel<T>, state);
+  project(device, state, true);
 }
 
-// ρ′ = rᵀr, β = ρ′/ρ; histories and the counter are written;  √ρ′ ≤ target: converged, else p = r + βp.
-// 4p flops; r is read twice, p read and written once.
+// ρ′ = rᵀz, β = ρ′/ρ; histories and the counter are written;  √rᵀr ≤ target: converged, else p = z + βp.
+// 4p flops; r is read twice, p read and written once. With a preconditioner 6p flops, and z is read twice.
 template <class T>
 __global__ void __launch_bounds__(kColumnThreads) cg_direct_kernel(ConjugateGradientState<T> state) {
   auto& sums = shared_storage<BlockSums>();
@@ -95,14 +195,14 @@ __global__ void __launch_bounds__(kColumnThreads) cg_direct_kernel(ConjugateGrad
   const bool runs = state.status[column] == code(ColumnStatus::running);
   const Index length = runs ? state.x.columns : 0;
   const double old_rho = state.rho[column];
-  const T* r = state.r.row(column);
-  const double rho = dot(r, r, length, sums);
+  const T *r = state.r.row(column), *z = preconditioned(state, column);
+  const double rho = dot(r, z, length, sums), squares = state.squares ? dot(r, r, length, sums) : rho;
   const double beta = rho / old_rho;
-  const std::int32_t status = judge(rho, state.target[column]);
+  const std::int32_t status = judge(rho, squares, state.target[column]);
   if (status == code(ColumnStatus::running)) {
     T* p = state.p.row(column);
     for (Index i = thread_in_block(); i < length; i += kColumnThreads)
-      p[i] = static_cast<T>(std::fma(beta, static_cast<double>(p[i]), static_cast<double>(r[i])));
+      p[i] = static_cast<T>(std::fma(beta, static_cast<double>(p[i]), static_cast<double>(z[i])));
   }
   if (runs && thread_in_block() == 0) {
     const Index iteration = state.iterations[column];
@@ -113,6 +213,7 @@ __global__ void __launch_bounds__(kColumnThreads) cg_direct_kernel(ConjugateGrad
     }
     state.iterations[column] = static_cast<std::int32_t>(iteration + 1);
     state.rho[column] = rho;
+    if (state.squares) state.squares[column] = squares;
     state.status[column] = status;
   }
 }
@@ -120,6 +221,12 @@ __global__ void __launch_bounds__(kColumnThreads) cg_direct_kernel(ConjugateGrad
 template <class T>
 void cg_direct(Device& device, const ConjugateGradientState<T>& state) {
   launch(on_cuda(device), {Grid{state.x.rows}, kColumnThreads, sizeof(BlockSums)}, cg_direct_kernel<T>, state);
+  conjugate(device, state);
+}
+
+template <class T>
+void cg_project(Device& device, const ConjugateGradientState<T>& state) {
+  project(device, state, false);
 }
 
 template void cg_start(Device&, const ConjugateGradientState<float>&);
@@ -128,5 +235,7 @@ template void cg_advance(Device&, const ConjugateGradientState<float>&);
 template void cg_advance(Device&, const ConjugateGradientState<double>&);
 template void cg_direct(Device&, const ConjugateGradientState<float>&);
 template void cg_direct(Device&, const ConjugateGradientState<double>&);
+template void cg_project(Device&, const ConjugateGradientState<float>&);
+template void cg_project(Device&, const ConjugateGradientState<double>&);
 
 }  // namespace clout::cuda

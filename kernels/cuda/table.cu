@@ -90,6 +90,8 @@ void cg_advance(Device&, const ConjugateGradientState<T>&);
 template <class T>
 void cg_direct(Device&, const ConjugateGradientState<T>&);
 template <class T>
+void cg_project(Device&, const ConjugateGradientState<T>&);
+template <class T>
 void cholesky_factor(Device&, const CholeskyFactor<T>&);
 template <class T>
 void cholesky_solve(Device&, const CholeskySolve<T>&);
@@ -143,6 +145,7 @@ const KernelTable<T>& kernel_table() {
       .cg_start = cg_start<T>,
       .cg_advance = cg_advance<T>,
       .cg_direct = cg_direct<T>,
+      .cg_project = cg_project<T>,
       .cholesky_factor = cholesky_factor<T>,
       .cholesky_solve = cholesky_solve<T>,
       .symmetric_eigenvalues = symmetric_eigenvalues<T>,

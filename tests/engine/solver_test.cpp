@@ -25,6 +25,11 @@ class SolverTest : public KernelTest<C> {
   std::unique_ptr<Solver> cg(double damping, double tolerance, Index limit = 10'000) {
     return make_conjugate_gradient<Number>(*fast_, *exact_, damping, tolerance, limit);
   }
+  std::unique_ptr<Solver> preconditioned(double damping, double tolerance, Index rank) {
+    return make_conjugate_gradient<Number>(
+        *fast_, *exact_, damping, tolerance, 10'000, {},
+        std::make_shared<NystromPreconditioner<Number>>(HessianOperator<Number>(*fast_, damping), rank, 0));
+  }
   std::unique_ptr<Solver> block(double damping, double tolerance, Index limit = 10'000) {
     return make_block_conjugate_gradient<Number>(*fast_, *exact_, damping, tolerance, limit);
   }
@@ -75,6 +80,21 @@ TYPED_TEST(SolverTest, SolutionsAreTheOraclesAndSolversAgree) {
     EXPECT_GT(direct.report.certifying_products, 0);
     for (std::size_t j = 0; j < v.size(); ++j)
       EXPECT_LE(relative_error(cg.solutions[j], direct.solutions[j]), 2 * cond * tolerance);
+  }
+}
+
+TYPED_TEST(SolverTest, PreconditionedSolutionsAreTheOracles) {
+  this->set_up();
+  const double tolerance = 1e-10, damping = 0.01;
+  const oracle::Matrix v = this->problem().vectors(3);
+  const Solved solved = solve(*this->preconditioned(damping, tolerance, 6), v);
+  EXPECT_TRUE(solved.report.certified()) << solved.report.first_failure();
+  EXPECT_EQ(solved.report.preconditioner, "nystrom, rank 6");
+  EXPECT_EQ(solved.report.preconditioner_products, 6);
+  for (std::size_t j = 0; j < v.size(); ++j) {
+    EXPECT_LE(this->residual(damping, solved.solutions[j], v[j]), 1.01 * tolerance);
+    const oracle::Vector expected = oracle::damped_solve(this->hessian(), v[j], damping);
+    EXPECT_LE(relative_error(solved.solutions[j], expected), condition(this->hessian(), damping) * tolerance);
   }
 }
 
