@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""Figures 1 and 3 on real data against NumPy: every plotted point, the correlations, and the same bytes when run again.
+"""Figures 1, 3 and 4 on real data against NumPy: every plotted point, the correlations, and the same bytes when run again.
 
-A plain script, no test framework: `check_figures.py --clout build/bin/clout --mnist data/mnist`.
+A plain script, no test framework: `check_figures.py --clout build/bin/clout --data data`.
 """
 
 import gzip
@@ -129,6 +129,88 @@ def check_figure3(program, folder, train, test):
         close(program, "figure3: actual", loo["actual"], points["actual"][:4], 1e-4)
 
 
+def photographs(data, part):
+    """uint8 [n][3][32][32], and -1 for dogs, 1 for ships."""
+    with gzip.open(os.path.join(data, "cifar10-dog-ship", part + ".bin.gz")) as file:
+        records = np.frombuffer(file.read(), np.uint8).reshape(-1, 3073)
+    return records[:, 1:].reshape(-1, 3, 32, 32), np.where(records[:, 0] == 8, 1.0, -1.0)
+
+
+def network_features(folder, images):
+    """The network's forward pass up to the mean over the last map: [n][channels]."""
+    spec = json.load(open(os.path.join(folder, "spec.json")))
+    theta, at, maps = np.load(os.path.join(folder, "params.npy")).astype(np.float64), 0, images / 255.0
+    for layer in (each["conv"] for each in spec["layers"] if "conv" in each):
+        out, k, step = layer["out"], layer["kernel"], layer.get("stride", 1)
+        size = out * maps.shape[1] * k * k
+        weight, bias = theta[at : at + size].reshape(out, -1), theta[at + size : at + size + out]
+        at += size + out
+        patches = np.lib.stride_tricks.sliding_window_view(maps, (k, k), axis=(2, 3))[:, :, ::step, ::step]
+        n, channels, height, width = patches.shape[:4]
+        rows = patches.transpose(0, 2, 3, 1, 4, 5).reshape(n * height * width, channels * k * k)
+        maps = np.tanh(rows @ weight.T + bias).reshape(n, height, width, out).transpose(0, 3, 1, 2)
+    return maps.mean((2, 3))
+
+
+def check_figure4(program, folder, data):
+    out = os.path.join(folder, "figure4")
+    if not run(program, "figure4", out, "--data", data):
+        return
+    (images, y), (test_images, test_y), l2, test = photographs(data, "train"), photographs(data, "test"), 1e-3, 462
+    points = table(os.path.join(out, "figure4.csv"))
+    summary = json.load(open(os.path.join(out, "summary.json")))
+    n, model = len(y), os.path.join(data, "models", "convnet-eight")
+
+    x, z = network_features(model, images), network_features(model, test_images)
+    w = np.zeros(x.shape[1])
+    for _ in range(50):  # Newton's method
+        p = 1 / (1 + np.exp(y * (x @ w)))
+        g = -(p * y) @ x / n + l2 * w
+        hessian = (x * (p * (1 - p))[:, None]).T @ x / n + l2 * np.eye(len(w))
+        if np.linalg.norm(g) < 1e-14:
+            break
+        w = w - np.linalg.solve(hessian, g)
+    v = -test_y[test] / (1 + np.exp(test_y[test] * (z[test] @ w))) * z[test]
+    close(program, "figure4: network", points["influence_network"], (-(p * y)[:, None] * x + l2 * w) @ np.linalg.solve(hessian, v), 1e-7)
+    accuracy = np.mean(test_y * (z @ w) > 0)
+    program.expect(abs(summary["network"]["test_accuracy"] - accuracy) < 1e-12, "figure4: network", f"accuracy {accuracy}")
+
+    pixels = np.concatenate([images, test_images]).reshape(n + len(test_y), -1) / 127.5 - 1
+    norms = np.sum(pixels * pixels, 1)
+    squares = np.maximum(norms[:, None] + norms - 2 * pixels @ pixels.T, 0)
+    np.fill_diagonal(squares, 0)
+    close(program, "figure4: distances", points["distance"], np.sqrt(squares[n + test, :n]), 1e-10)
+    factor = np.linalg.cholesky(np.exp(-0.05 / 1800 * 268203 / 3072 * squares))
+    x, z = factor[:n, :n], factor[n:, :n]
+    fit = os.path.join(folder, "rbf")
+    # The weights themselves are checked by check_margin.py, in long double.
+    done = program.run("train", "--model", "margin", "--loss", "hinge", "--l2", l2, "--x", save(folder, "rows", x),
+                       "--y", save(folder, "signs", y.astype(np.int64)), "--out", fit, "--device", program.device)
+    if not program.expect(done.returncode == 0, "figure4: train", done.stderr):
+        return
+    w, t = np.load(os.path.join(fit, "params.npy")), 1e-3
+    sigma = 1 / (1 + np.exp(np.clip((y * (x @ w) - 1) / t, -700, 700)))
+    at_test = 1 / (1 + np.exp(np.clip((test_y[test] * (z[test] @ w) - 1) / t, -700, 700)))
+    hessian = (x * (sigma * (1 - sigma) / t)[:, None]).T @ x / n + l2 * np.eye(n)
+    influence = (-(y * sigma)[:, None] * x + l2 * w) @ np.linalg.solve(hessian, -test_y[test] * at_test * z[test])
+    # Rounding of margins counts 1/t times.
+    close(program, "figure4: rbf", points["influence_rbf"], influence, 1e-6)
+    shown = np.load(os.path.join(out, "images.npy"))
+    order = [np.argsort(-points[name], kind="stable")[:5] for name in ("influence_rbf", "influence_network")]
+    expected = np.concatenate([test_images[test : test + 1], images[order[0]], images[order[1]]])
+    program.expect((shown == expected).all(), "figure4: images.npy", "holds other images")
+    given = os.path.join(folder, "given")
+    features = ["--train-features", save(folder, "ftrain", network_features(model, images)),
+                "--test-features", save(folder, "ftest", network_features(model, test_images))]
+    if run(program, "figure4", given, "--data", data, *features):
+        again = table(os.path.join(given, "figure4.csv"))
+        close(program, "figure4: given features", again["influence_network"], points["influence_network"], 1e-7)
+    done = program.run("reproduce", "figure4", "--data", data, "--out", os.path.join(folder, "no"), *features[:2])
+    program.expect(done.returncode == 2 and "expected both" in done.stderr, "figure4: one file of features", done.stderr)
+    done = program.run("reproduce", "figure4", "--data", data, "--out", os.path.join(folder, "no"), *features[:3], features[1])
+    program.expect(done.returncode == 2 and "expected [600][64]" in done.stderr, "figure4: rows for other images", done.stderr)
+
+
 def save(folder, name, array):
     np.save(os.path.join(folder, name + ".npy"), array)
     return os.path.join(folder, name + ".npy")
@@ -148,11 +230,12 @@ def refusals(program, folder):
 
 def main():
     parser = command_line(__doc__)
-    parser.add_argument("--mnist", required=True, help="folder with MNIST's four files")
+    parser.add_argument("--data", required=True, help="the folder of data sets that comes with the program")
     options = parser.parse_args()
     program = Program(options.clout, options.device)
-    train, test = ones_and_sevens(options.mnist)
+    train, test = ones_and_sevens(os.path.join(options.data, "mnist"))
     with scratch() as folder:
+        check_figure4(program, folder, options.data)
         check_figure1(program, folder, train, test)
         check_figure3(program, folder, train, test)
         refusals(program, folder)
