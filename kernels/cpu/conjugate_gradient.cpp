@@ -128,7 +128,8 @@ void cg_advance(Device& device, const ConjugateGradientState<T>& state) {
     if (!std::isfinite(curvature) || !std::isfinite(squared)) return settle(state, j, ColumnStatus::not_finite);
     state.smallest_rayleigh[j] = std::min(state.smallest_rayleigh[j], curvature / squared);
     if (curvature <= 0) return settle(state, j, ColumnStatus::negative_curvature);
-    const double alpha = state.rho[j] / curvature;
+    // pᵀr = ρ but for rounding. Where p is little but rounding, made conjugate to what is kept, pᵀr does not overshoot.
+    const double alpha = (state.kept ? dot(state.p.row(j), state.r.row(j), size) : state.rho[j]) / curvature;
     if (!std::isfinite(alpha)) return settle(state, j, ColumnStatus::not_finite);
     add_scaled(alpha, state.p.row(j), state.x.row(j), size);
     add_scaled(-alpha, state.q.row(j), state.r.row(j), size);

@@ -160,7 +160,9 @@ __global__ void __launch_bounds__(kColumnThreads) cg_advance_kernel(ConjugateGra
   const Index length = runs ? state.x.columns : 0;
   const T *p = state.p.row(column), *q = state.q.row(column);
   const double curvature = dot(p, q, length, sums), squared = dot(p, p, length, sums);
-  const double alpha = state.rho[column] / curvature;
+  // pᵀr = ρ but for rounding. Where p is little but rounding, made conjugate to what is kept, pᵀr does not overshoot.
+  const double along = state.kept ? dot(p, state.r.row(column), length, sums) : state.rho[column];
+  const double alpha = along / curvature;
   const bool is_finite = std::isfinite(curvature) && std::isfinite(squared);
   const bool advances = runs && is_finite && curvature > 0 && std::isfinite(alpha);
   if (advances) {
