@@ -15,8 +15,8 @@ def scatter(axes, rows, name, title, facts, own):
         axes.scatter([float(row["distance"]) for row in mine], [float(row[name]) for row in mine], s=6, alpha=0.5,
                      color=colour, marker=marker, linewidths=0, label=label, rasterized=True)
     axes.axhline(0, color="#DDDDDD", linewidth=0.6, zorder=0)
-    axes.set_title(f"{title}\ntest accuracy {facts['test_accuracy']:.3f}; |influence| and distance: "
-                   f"Spearman {facts['spearman_of_size_and_distance']:.2f}".replace("-", "\N{MINUS SIGN}"), fontsize=9.5, pad=7)
+    axes.set_title(f"{title}, test accuracy {facts['test_accuracy']:.3f}\nthe nearer half of the images has "
+                   f"{100 * facts['share_of_nearer_half']:.0f} % of all |influence|", fontsize=9.5, pad=7)
     axes.set_xlabel("Euclidean distance in pixels")
     axes.set_ylabel("influence (n times the predicted\nchange of test loss on removal)")
     for side in ("top", "right"):

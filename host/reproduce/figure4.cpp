@@ -182,11 +182,15 @@ std::vector<Index> Experiment::most_helpful(const Scored& scored) const {
 Facts Experiment::describe(const Scored& scored, const std::vector<double>& distances) const {
   const std::int32_t own = test_classes_[static_cast<std::size_t>(kTestIndex)];
   std::vector<double> sizes;
+  const double middle = quantile(distances, 0.5);
+  double near = 0, everywhere = 0;
   Index others = 0, others_helpful = 0, own_helpful = 0;
   double other_helpful_sum = 0, helpful_sum = 0;
   for (std::size_t i = 0; i < scored.influence.size(); ++i) {
     const double value = scored.influence[i];
     sizes.push_back(std::abs(value));
+    everywhere += std::abs(value);
+    near += distances[i] <= middle ? std::abs(value) : 0;
     const bool is_other = train_classes_[i] != own;
     others += is_other ? 1 : 0;
     if (!(value > 0)) continue;
@@ -204,7 +208,8 @@ Facts Experiment::describe(const Scored& scored, const std::vector<double>& dist
                        {"distance", distances[static_cast<std::size_t>(row)]}});
   }
   Facts facts = scored.facts;
-  facts.update({{"spearman_of_size_and_distance", spearman(distances, sizes)},
+  facts.update({{"share_of_nearer_half", near / everywhere},
+                {"spearman_of_size_and_distance", spearman(distances, sizes)},
                 {"helpful_of_own_class", static_cast<double>(own_helpful) / static_cast<double>(train_count() - others)},
                 {"helpful_of_other_class", static_cast<double>(others_helpful) / static_cast<double>(others)},
                 {"share_of_help_from_other_class", other_helpful_sum / helpful_sum},
