@@ -1,7 +1,10 @@
+#include <cblas.h>
+
 #include <algorithm>
 #include <atomic>
 #include <clout/engine/small_matrix.hpp>
 #include <clout/host/linear_svm.hpp>
+#include <clout/kernels/error.hpp>
 #include <clout/kernels/kernel_table.hpp>
 #include <clout/kernels/philox.hpp>
 #include <cmath>
@@ -23,6 +26,18 @@ constexpr double kLeastRidge = 1e-13, kMostRidge = 1e3, kRidgeFactor = 30;
 // Rounds go on beyond the tolerance as long as they still halve the gap.
 constexpr double kWorthwhile = 0.5;
 constexpr Index kModelBlock = 16;  // models of a journal's block
+
+/// OpenBLAS's bits depend on its threads, and models go side by side as it is.
+class SerialBlas {
+ public:
+  SerialBlas() : before_(openblas_get_num_threads()) { openblas_set_num_threads(1); }
+  ~SerialBlas() { openblas_set_num_threads(before_); }
+  SerialBlas(const SerialBlas&) = delete;
+  SerialBlas& operator=(const SerialBlas&) = delete;
+
+ private:
+  int before_;
+};
 
 }  // namespace
 
@@ -190,6 +205,7 @@ void LinearSvm::measure(State& state, SvmFit& fit) const {
     loss += bound * std::max(below, 0.0L);
     fit.on_margin += state.is_between(i) ? 1 : 0;
   }
+  gap += 4 * kUnit * loss;  // C and the sums themselves are rounded, too
   fit.gap = static_cast<double>(l2_ * gap);
   fit.objective = static_cast<double>(l2_ * (loss + square / 2));
   std::ranges::copy(weights, state.weights.begin());  // from scratch: updates leave rounding behind
@@ -200,6 +216,7 @@ SvmFit LinearSvm::fit(std::span<const Index> removed, std::span<const double> st
   const Index n = examples();
   require(start.empty() || std::ssize(start) == n, "support vector machine: a start of " + std::to_string(start.size()) +
                                                        " duals; expected " + std::to_string(n));
+  const SerialBlas serial;
   State state(n, features_, options.seed);
   constexpr double kUnit = std::numeric_limits<double>::epsilon();
   const double all_weight = std::accumulate(example_weights_.begin(), example_weights_.end(), 0.0);
@@ -241,9 +258,28 @@ SvmFit LinearSvm::fit(std::span<const Index> removed, std::span<const double> st
   return fit;
 }
 
+double LinearSvm::gap_of(std::span<const double> weights, std::span<const double> dual) const {
+  const long double total = std::accumulate(example_weights_.begin(), example_weights_.end(), 0.0L);
+  const std::vector<long double> w(weights.begin(), weights.end());
+  std::vector<long double> combined(w.size());
+  long double loss = 0, sum = 0, own = 0, other = 0;
+  for (Index i = 0; i < examples(); ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    loss += example_weights_[at] / total * std::max(0.0L, 1 - row_dot(i, w));
+    sum += dual[at];
+    add_row(i, static_cast<long double>(dual[at]), combined);
+  }
+  for (std::size_t f = 0; f < w.size(); ++f) {
+    own += w[f] * w[f];
+    other += combined[f] * combined[f];
+  }
+  return static_cast<double>(loss + l2_ * (own + other) / 2 - l2_ * sum);
+}
+
 std::vector<RetrainedModel> retrain_svm(const LinearSvm& svm, const SvmFit& full, Objective<double>& test,
                                         const std::vector<std::vector<Index>>& groups, const SvmOptions& options,
                                         io::Journal* journal, const Progress& progress) {
+  const SerialBlas serial;
   Device& device = test.device();
   const Index total = std::ssize(groups), m = test.examples(), d = svm.features();
   Buffer<double> losses(device, m * (kModelBlock + 1));
@@ -258,9 +294,10 @@ std::vector<RetrainedModel> retrain_svm(const LinearSvm& svm, const SvmFit& full
       unpack_models(journal->completed().at(number), number, block, m);
     } else {
       std::atomic<Index> next = 0;
-      const auto work = [&] {
+      std::atomic<bool> stopped = false;
+      const auto work = [&](const Progress& each) {
         for (Index j = next++; j < count; j = next++) {
-          SvmFit fit = svm.fit(groups[static_cast<std::size_t>(first + j)], full.dual, options);
+          SvmFit fit = svm.fit(groups[static_cast<std::size_t>(first + j)], full.dual, options, each);
           const double square = std::inner_product(fit.weights.begin(), fit.weights.end(), fit.weights.begin(), 0.0);
           block[static_cast<std::size_t>(j)] = {.gradient_norm = fit.gap,
                                                 .size = std::sqrt(square),
@@ -269,10 +306,26 @@ std::vector<RetrainedModel> retrain_svm(const LinearSvm& svm, const SvmFit& full
                                                 .parameters = std::move(fit.weights)};
         }
       };
-      std::vector<std::jthread> helpers;
-      for (int t = 1; t < device.info().threads && t < count; ++t) helpers.emplace_back(work);
-      work();
-      helpers.clear();  // waits
+      const auto helping = [&] {
+        try {
+          work([&](const std::string&, double, double) {
+            if (stopped) throw Interrupted("interrupted");
+          });
+        } catch (const Interrupted&) {  // the caller's thread says so
+        }
+      };
+      {
+        std::vector<std::jthread> helpers;  // wait at their end
+        for (int t = 1; t < device.info().threads && t < count; ++t) helpers.emplace_back(helping);
+        try {
+          work([&](const std::string&, double, double) {
+            if (progress) progress("retrain", static_cast<double>(first), static_cast<double>(total));
+          });
+        } catch (...) {
+          stopped = true;
+          throw;
+        }
+      }
       std::vector<double> weights;
       for (const RetrainedModel& model : block) weights.insert(weights.end(), model.parameters.begin(), model.parameters.end());
       const Buffer<double> on_device(device, std::span<const double>(weights));

@@ -24,7 +24,7 @@ struct SvmFit {
   Index rounds = 0;             ///< passes over all examples
   Index on_margin = 0;          ///< examples with 0 < αᵢ < Cᵢ
   std::vector<double> dual;     ///< [n] α
-  std::vector<double> weights;  ///< [d] w
+  std::vector<double> weights;  ///< [d] w, rounded from what the gap is of
   std::vector<bool> between;    ///< [n] whether 0 < αᵢ < Cᵢ: those on the margin, whose loss has its kink there
 };
 
@@ -46,6 +46,9 @@ class LinearSvm {
   /// along, on the data without `removed`. The same on every machine and for any number of threads.
   SvmFit fit(std::span<const Index> removed, std::span<const double> start, const SvmOptions& options,
              const Progress& progress = {}) const;
+
+  /// R(w) minus the dual objective at α, for any w and a feasible α: to the rounding of R in long double.
+  double gap_of(std::span<const double> weights, std::span<const double> dual) const;
 
  private:
   struct State;

@@ -14,6 +14,18 @@ namespace {
 
 using Facts = nlohmann::ordered_json;
 
+// A cold smooth hinge has next to no curvature at zero: fits of warmer ones lead to where it has.
+constexpr double kWarm = 1, kCooling = 4, kWarmTolerance = 1e-4;
+
+void warm_up(Problem& problem, std::vector<double>& theta) {
+  const double temperature = problem.model().temperature();
+  if (temperature == 0) return;
+  for (double t = kWarm; t > temperature; t /= kCooling) {
+    const auto warmer = problem.model().at_temperature(t).objective(problem.data(), problem.options().l2);
+    train<double>(*warmer, *warmer, theta, {.tolerance = kWarmTolerance}, problem.progress());
+  }
+}
+
 template <class T>
 void run_train(const Invocation& call) {
   if (call.options.model == "convnet") return train_network<T>(call);
@@ -22,6 +34,7 @@ void run_train(const Invocation& call) {
   Problem problem(call.options, call.command_line);
   std::vector<double> theta(static_cast<std::size_t>(problem.parameters()));
   if (!call.options.params.empty()) theta = problem.theta();
+  else warm_up(problem, theta);
   Objective<double>& exact = problem.objective<double>();
   const TrainingReport report = train<T>(exact, problem.objective<T>(), theta,
                                          {.tolerance = call.options.tolerance}, problem.progress());

@@ -78,6 +78,17 @@ void Model::expect_examples(const std::vector<Index>& shape, const std::string& 
                        "][" + std::to_string(net.width) + "]");
 }
 
+double Model::temperature() const {
+  const MarginShape* shape = std::get_if<MarginShape>(&shape_);
+  return shape != nullptr && shape->loss == MarginLoss::smooth_hinge ? shape->temperature : 0;
+}
+
+Model Model::at_temperature(double t) const {
+  Model other = *this;
+  std::get<MarginShape>(other.shape_).temperature = t;
+  return other;
+}
+
 template <class T>
 std::unique_ptr<Objective<T>> Model::objective(Dataset<T> data, double l2, Curvature curvature) const {
   // The Gauss-Newton matrix of a linear model is its Hessian: there is nothing to choose.

@@ -33,6 +33,11 @@ class Model {
   /// with `source`, where they do not fit the model.
   void expect_examples(const std::vector<Index>& shape, const std::string& source);
 
+  /// A smooth hinge's temperature; 0 for every other loss and model.
+  double temperature() const;
+  /// The same model, a smooth hinge at temperature t.
+  Model at_temperature(double t) const;
+
   /// The model's objective on `data`, at zero parameters.
   template <class T>
   std::unique_ptr<Objective<T>> objective(Dataset<T> data, double l2, Curvature curvature = Curvature::hessian) const;

@@ -2,6 +2,7 @@
 #include <clout/engine/scaling.hpp>
 #include <clout/engine/solver_choice.hpp>
 #include <clout/engine/training.hpp>
+#include <clout/host/cli/hinge.hpp>
 #include <clout/host/cli/output.hpp>
 #include <clout/host/cli/problem.hpp>
 #include <clout/host/io/npz.hpp>
@@ -268,7 +269,10 @@ double start_gradient_norm(Problem& problem) {
     throw NotCertified(what + "; expected one whose square is a number: the parameters, the data, the weights or --l2 " +
                        "are too large (nothing was written)");
   const bool is_linear = problem.model().is_linear();
-  if (problem.model().is_hinge()) return norm;  // at a minimum, too, the loss may fall steeply on one side
+  if (problem.model().is_hinge()) {  // at a minimum, too, the loss may fall steeply on one side
+    warn_of_kinks(problem);
+    return norm;
+  }
   if (norm > kStationary * (is_linear ? std::min(1.0, problem.largest_input()) : 1.0))
     warn(what + " is not that of a minimum; predictions leave that out (" +
          (is_linear ? "clout train fits" : "retrain --retraining proximal has what they predict there") +

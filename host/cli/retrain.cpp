@@ -13,7 +13,7 @@ namespace clout::cli {
 
 using Facts = nlohmann::ordered_json;
 
-std::string retrain_request(Problem& problem, Index block) {
+std::string retrain_request(Problem& problem, Index block, bool factorises) {
   const Options& o = problem.options();
   const DeviceInfo device = problem.device().info();
   const Facts all = problem.manifest().to_json();
@@ -35,7 +35,7 @@ std::string retrain_request(Problem& problem, Index block) {
               {"sparse", problem.data().is_sparse()},
               {"device", device.name + ", " + device.model},
               {"libraries", device.libraries},
-              {"threads", device.threads}};
+              {"threads", factorises ? device.threads : 0}};
   return facts.dump();
 }
 
@@ -84,7 +84,7 @@ void run_retrain(const Invocation& call) {
 
   const ChangeErrors errors = linear_change_errors(problem, tests.input_norms);
   const LeaveOneOutOptions options{.tolerance = o.tolerance, .chord = o.l2 > 0, .gains = !errors.are_bounds()};
-  const std::string request = retrain_request(problem, options.block);
+  const std::string request = retrain_request(problem, options.block, true);
   if (is_finished(o, folder, kRetrainJournal, request, problem.manifest())) return;
   Objective<double>& exact = problem.objective<double>();
   const double start_norm = start_gradient_norm(problem);

@@ -11,8 +11,9 @@ namespace clout::cli {
 template <class T>
 void run_retrain(const Invocation& call);
 
-/// Everything that changes the bits of retrained linear models: for journals. `block`: models side by side.
-std::string retrain_request(Problem& problem, Index block);
+/// Everything that changes the bits of retrained linear models: for journals. `block`: models side by side; `factorises`:
+/// LAPACK's bits, which depend on threads, are in them.
+std::string retrain_request(Problem& problem, Index block, bool factorises);
 
 /// How well losses of a linear model are known on test examples of these norms, [tests].
 ChangeErrors linear_change_errors(Problem& problem, const std::vector<double>& test_norms);

@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 
-from program import Program, scratch
+from program import ENVIRONMENT, Program, scratch
 
 LONG = np.longdouble
 
@@ -301,6 +301,46 @@ def hard_hinges(program, folder):
         hinge_fit(Case(program, folder, f"l2 {l2}", "hinge", l2=l2, n=200, d=12, seed=8))
 
 
+def threads_do_not_matter(program, folder):
+    """One problem whose Newton steps are large enough for a threaded library, fitted and retrained as OpenMP has 1 and 3."""
+    case = Case(program, folder, "threads", "hinge", n=160, d=60, l2=1e-3, seed=11)
+    np.save(case.path("rows.npy"), np.arange(6))
+    results = []
+    for threads in ("1", "3"):
+        os.environ["OMP_NUM_THREADS"] = threads
+        ENVIRONMENT["OMP_NUM_THREADS"] = threads
+        case.run("train", params=None, out="fit" + threads)
+        case.run("retrain", "--test-x", case.path("tx.npy"), "--test-y", case.path("ty.npy"), "--indices", case.path("rows.npy"),
+                 "--threads", threads, params="fit1/params.npy", out="loo" + threads)
+        results.append([open(case.path(name.format(threads)), "rb").read() for name in ("fit{}/dual.npy", "loo{}/loo.csv")])
+    del ENVIRONMENT["OMP_NUM_THREADS"], os.environ["OMP_NUM_THREADS"]
+    program.expect(results[0] == results[1], "threads", "other bits with other threads")
+
+
+def cold_and_biased(program, folder):
+    """Smooth hinges with hardly any curvature at zero are trained from zero all the same."""
+    for t in (0.03, 0.01, 0.001):
+        case = Case(program, folder, f"cold {t}", "smooth-hinge", t, bias=True, n=60, seed=12)
+        if case.run("train", params=None, out="fit"):
+            norm = np.sqrt(np.sum(case.model.gradient(case.array("fit/params.npy").astype(LONG)) ** 2))
+            program.expect(norm <= 1e-10 * 1.01, case.name, f"gradient norm {norm:.2e}")
+
+
+def written_in_single(program, folder):
+    case = Case(program, folder, "single hinge", "hinge", n=30, seed=13)
+    if case.run("train", "--precision", "single", params=None, out="fit"):
+        w, alpha = case.array("fit/params.npy").astype(LONG), case.array("fit/dual.npy").astype(LONG)
+        combined = (alpha * case.model.y) @ case.model.u
+        gap = case.model.objective(w) - case.model.l2 * (alpha.sum() - combined @ combined / 2)
+        facts = json.load(open(case.path("fit/train.json")))
+        program.expect(abs(facts["written_duality_gap"] - gap) <= 1e-6 * gap + 1e-17, case.name, f"{gap:.3e}, reported {facts}")
+    done = program.run("audit", *case.options, *case.data("fit/params.npy"), "--out", case.path("audit"))
+    program.expect(done.returncode == 0, "audit", done.stderr)
+    case.run("train", params=None, out="fit")
+    done = program.run("audit", *case.options, *case.data("fit/params.npy"), "--out", case.path("audit"))
+    program.expect("on their margin" in done.stderr, "a hinge's kinks", f"no warning: {done.stderr}")
+
+
 def extremes(program, folder):
     """Margins of 1e4 and temperatures of 1e-6: finite, and right."""
     for name, loss, t in (("logistic far out", "logistic", None), ("cold", "smooth-hinge", 1e-6)):
@@ -346,6 +386,8 @@ def refusals(program, folder):
     unfitted = [*case.data(params=None), "--device", program.device]
     refuse("hinge with a bias", ["--bias", "expected none"], *hinge, "--bias", verb="train", data=["--l2", 0.1, *unfitted])
     refuse("hinge without a regulariser", ["--l2 0", "expected more than 0"], *hinge, verb="train", data=unfitted)
+    refuse("a solver for a hinge", ["--solver", "would do nothing"], *hinge, "--solver", "direct", verb="retrain",
+           data=["--l2", 0.1, *case.data(), "--test-index", 0, "--all", "--device", program.device])
     refuse("a start for a hinge", ["--params", "would do nothing"], *hinge, verb="train")
     done = program.run("info", *margin, "--features", 7, "--json")
     layout = json.loads(done.stdout) if done.returncode == 0 else {}
@@ -369,6 +411,9 @@ def main():
         hinge_retraining(Case(program, folder, "hinge", "hinge", n=14, d=3, seed=30))
         hinge_retraining(Case(program, folder, "hinge weighted", "hinge", n=14, d=3, seed=31, weighted=True, l2=0.01))
         hard_hinges(program, folder)
+        threads_do_not_matter(program, folder)
+        cold_and_biased(program, folder)
+        written_in_single(program, folder)
         extremes(program, folder)
         refusals(program, folder)
     return program.summary()
