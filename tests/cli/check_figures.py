@@ -93,7 +93,7 @@ def check_figure3(program, folder, train, test):
     np.save(os.path.join(folder, "x.npy"), np.round(x * 255).astype(np.uint8))
     np.save(os.path.join(folder, "y.npy"), y.astype(np.int64))
     fit = os.path.join(folder, "fit")
-    # The weights themselves are checked by check_margin.py, in long double.
+    # The weights themselves are checked by check_hinge.py, in long double.
     done = program.run("train", "--model", "margin", "--loss", "hinge", "--l2", l2, "--x", os.path.join(folder, "x.npy"),
                        "--y", os.path.join(folder, "y.npy"), "--out", fit, "--device", program.device)
     if not program.expect(done.returncode == 0, "figure3: train", done.stderr):
@@ -183,7 +183,7 @@ def check_figure4(program, folder, data):
     factor = np.linalg.cholesky(np.exp(-0.05 / 1800 * 268203 / 3072 * squares))
     x, z = factor[:n, :n], factor[n:, :n]
     fit = os.path.join(folder, "rbf")
-    # The weights themselves are checked by check_margin.py, in long double.
+    # The weights themselves are checked by check_hinge.py, in long double.
     done = program.run("train", "--model", "margin", "--loss", "hinge", "--l2", l2, "--x", save(folder, "rows", x),
                        "--y", save(folder, "signs", y.astype(np.int64)), "--out", fit, "--device", program.device)
     if not program.expect(done.returncode == 0, "figure4: train", done.stderr):
