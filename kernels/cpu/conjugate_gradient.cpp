@@ -8,6 +8,10 @@
 namespace clout::cpu {
 namespace {
 
+// Quotients of Rayleigh below this part of another are rounding of a product.
+template <class T>
+constexpr double kFlat = 64 * static_cast<double>(std::numeric_limits<T>::epsilon());
+
 template <class T>
 bool runs(const ConjugateGradientState<T>& state, Index j) {
   return state.status[j] == static_cast<std::int32_t>(ColumnStatus::running);
@@ -91,11 +95,15 @@ void conjugate(const ConjugateGradientState<T>& state, Index j) {
   add_kept(-1, c, state.kept_p + at, count, state.p.row(j), size);
 }
 
-// Keeps p, q and their curvature while there is room.
+// Keeps p, q and their curvature while there is room, but for a curvature that is rounding beside that of the first: a part
+// along such a direction, of a singular matrix, would be divided by next to nothing again and again.
 template <class T>
-void keep(const ConjugateGradientState<T>& state, Index j) {
+void keep(const ConjugateGradientState<T>& state, Index j, double squared) {
   if (!state.kept || state.kept[j] == state.kKept) return;
-  const Index size = state.p.columns, at = j * state.kKept + state.kept[j]++;
+  const Index size = state.p.columns, first = j * state.kKept;
+  const T* p0 = state.kept_p + first * size;
+  if (state.kept[j] > 0 && state.curvature[j] * dot(p0, p0, size) < kFlat<T> * state.kept_curvature[first] * squared) return;
+  const Index at = first + state.kept[j]++;
   std::copy_n(state.p.row(j), size, state.kept_p + at * size);
   std::copy_n(state.q.row(j), size, state.kept_q + at * size);
   state.kept_curvature[at] = state.curvature[j];
@@ -133,7 +141,7 @@ void cg_advance(Device& device, const ConjugateGradientState<T>& state) {
     if (!std::isfinite(alpha)) return settle(state, j, ColumnStatus::not_finite);
     add_scaled(alpha, state.p.row(j), state.x.row(j), size);
     add_scaled(-alpha, state.q.row(j), state.r.row(j), size);
-    keep(state, j);
+    keep(state, j, squared);
     project(state, j);
   });
 }

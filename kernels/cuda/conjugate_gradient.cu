@@ -30,6 +30,10 @@ __device__ __forceinline__ const T* preconditioned(const ConjugateGradientState<
   return state.z.rows > 0 ? state.z.row(column) : state.r.row(column);
 }
 
+/// Quotients of Rayleigh below this part of another are rounding of a product.
+template <class T>
+constexpr double kFlat = 64 * static_cast<double>(std::numeric_limits<T>::epsilon());
+
 /// Coefficients along a column's kept directions.
 struct alignas(16) KeptCoefficients {
   double of[ConjugateGradientState<double>::kKept];
@@ -64,32 +68,42 @@ __device__ __forceinline__ void add_kept(double a, const KeptCoefficients& c, co
 
 }  // namespace
 
-// With `keeps`, p, q and their curvature are kept first, while there is room.  c = D⁻¹Pᵀr;  x += P c;  r −= Q c, which leaves
-// Pᵀr = 0.  8mp flops for m kept directions; P is read twice, Q once.
+// Keeps p, q and their curvature while there is room, but for a curvature that is rounding beside that of the first: a part
+// along such a direction, of a singular matrix, would be divided by next to nothing again and again.  4p flops.
 template <class T>
-__global__ void __launch_bounds__(kColumnThreads) cg_project_kernel(ConjugateGradientState<T> state, bool keeps) {
-  auto& c = shared_storage<KeptCoefficients>();
-  const Index column = blockIdx.x, size = state.p.columns, at = column * state.kKept;
-  const bool runs = state.status[column] == code(ColumnStatus::running);
-  const Index before = state.kept[column];
-  const bool keeps_one = runs && keeps && before < state.kKept;
-  T *kept_p = state.kept_p + at * size, *kept_q = state.kept_q + at * size;
-  if (keeps_one) {
-    const T *p = state.p.row(column), *q = state.q.row(column);
-    for (Index i = thread_in_block(); i < size; i += kColumnThreads) {
-      kept_p[before * size + i] = p[i];
-      kept_q[before * size + i] = q[i];
-    }
-    if (thread_in_block() == 0) state.kept_curvature[at + before] = state.curvature[column];
+__global__ void __launch_bounds__(kColumnThreads) cg_keep_kernel(ConjugateGradientState<T> state) {
+  auto& sums = shared_storage<BlockSums>();
+  const Index column = blockIdx.x, size = state.p.columns, first = column * state.kKept, count = state.kept[column];
+  const bool has_room = state.status[column] == code(ColumnStatus::running) && count < state.kKept;
+  const Index compared = has_room && count > 0 ? size : 0;
+  const T *p = state.p.row(column), *q = state.q.row(column), *p0 = state.kept_p + first * size;
+  const double squared = dot(p, p, compared, sums), of_first = dot(p0, p0, compared, sums);
+  const double curvature = state.curvature[column];
+  const bool is_flat = compared > 0 && curvature * of_first < kFlat<T> * state.kept_curvature[first] * squared;
+  if (!has_room || is_flat) return;  // the whole block, behind its last barrier
+  const Index at = first + count;
+  for (Index i = thread_in_block(); i < size; i += kColumnThreads) {
+    state.kept_p[at * size + i] = p[i];
+    state.kept_q[at * size + i] = q[i];
   }
-  __syncthreads();  // all have read how many there were, and may read the new one
-  if (keeps_one && thread_in_block() == 0) state.kept[column] = static_cast<std::int32_t>(before + 1);
-  const Index count = runs ? before + (keeps_one ? 1 : 0) : 0;
+  if (thread_in_block() == 0) {
+    state.kept_curvature[at] = curvature;
+    state.kept[column] = static_cast<std::int32_t>(count + 1);
+  }
+}
+
+// c = D⁻¹Pᵀr;  x += P c;  r −= Q c, which leaves Pᵀr = 0.  8mp flops for m kept directions; P is read twice, Q once.
+template <class T>
+__global__ void __launch_bounds__(kColumnThreads) cg_project_kernel(ConjugateGradientState<T> state) {
+  auto& c = shared_storage<KeptCoefficients>();
+  const Index column = blockIdx.x, size = state.p.columns, at = column * state.kKept * size;
+  const bool runs = state.status[column] == code(ColumnStatus::running);
+  const Index count = runs ? state.kept[column] : 0;
   T *x = state.x.row(column), *r = state.r.row(column);
-  along_kept(state, kept_p, r, count, c);
+  along_kept(state, state.kept_p + at, r, count, c);
   if (count > 0) {
-    add_kept(1, c, kept_p, count, x, size);
-    add_kept(-1, c, kept_q, count, r, size);
+    add_kept(1, c, state.kept_p + at, count, x, size);
+    add_kept(-1, c, state.kept_q + at, count, r, size);
   }
 }
 
@@ -108,10 +122,15 @@ __global__ void __launch_bounds__(kColumnThreads) cg_conjugate_kernel(ConjugateG
 namespace {
 
 template <class T>
-void project(Device& device, const ConjugateGradientState<T>& state, bool keeps) {
+void keep(Device& device, const ConjugateGradientState<T>& state) {
   if (state.kept)
-    launch(on_cuda(device), {Grid{state.x.rows}, kColumnThreads, sizeof(KeptCoefficients)}, cg_project_kernel<T>, state,
-           keeps);
+    launch(on_cuda(device), {Grid{state.x.rows}, kColumnThreads, sizeof(BlockSums)}, cg_keep_kernel<T>, state);
+}
+
+template <class T>
+void project(Device& device, const ConjugateGradientState<T>& state) {
+  if (state.kept)
+    launch(on_cuda(device), {Grid{state.x.rows}, kColumnThreads, sizeof(KeptCoefficients)}, cg_project_kernel<T>, state);
 }
 
 template <class T>
@@ -185,7 +204,8 @@ __global__ void __launch_bounds__(kColumnThreads) cg_advance_kernel(ConjugateGra
 template <class T>
 void cg_advance(Device& device, const ConjugateGradientState<T>& state) {
   launch(on_cuda(device), {Grid{state.x.rows}, kColumnThreads, sizeof(BlockSums)}, cg_advance_kernel<T>, state);
-  project(device, state, true);
+  keep(device, state);
+  project(device, state);
 }
 
 // ρ′ = rᵀz, β = ρ′/ρ; histories and the counter are written;  √rᵀr ≤ target: converged, else p = z + βp.
@@ -228,7 +248,7 @@ void cg_direct(Device& device, const ConjugateGradientState<T>& state) {
 
 template <class T>
 void cg_project(Device& device, const ConjugateGradientState<T>& state) {
-  project(device, state, false);
+  project(device, state);
 }
 
 template void cg_start(Device&, const ConjugateGradientState<float>&);

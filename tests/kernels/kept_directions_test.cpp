@@ -71,6 +71,18 @@ TYPED_TEST(KeptDirectionsTest, AStartGoesOnWithWhatWasKept) {
   }
 }
 
+TYPED_TEST(KeptDirectionsTest, ADirectionOfNextToNoCurvatureIsNotKept) {
+  using T = typename TypeParam::Number;
+  const Real flat = std::numeric_limits<T>::epsilon();
+  for (const Real second : {flat, 1000 * flat}) {
+    Solve<T> solve(this->device(), {1, 0, 0, second}, {1, 1}, 1, 2, 0);
+    solve.keep();
+    solve.start();
+    solve.iterate(2);
+    EXPECT_EQ(solve.kept().count[0], second == flat ? 1 : 2);  // the first has quotient 1/2
+  }
+}
+
 // With P = 1e34 A one step is the solution; what is judged is r, not ρ = rᵀz, which is small from the beginning.
 TYPED_TEST(KeptDirectionsTest, APreconditionerChangesDirectionsNotWhatIsJudged) {
   using T = typename TypeParam::Number;
