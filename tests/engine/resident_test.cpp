@@ -91,7 +91,7 @@ TYPED_TEST(ResidentTest, IterationsCostTheHostNothing) {
   EXPECT_EQ(more_starts, starts + 2 * looks);
   EXPECT_EQ(more_waits, waits + looks);
   EXPECT_LE(starts, 6u);
-  EXPECT_LE(waits, 8u);
+  EXPECT_LE(waits, 9u);  // statuses, targets and the counts of kept directions go up, what became of them comes back
 }
 
 // On a Gauss-Newton matrix with many eigenvalues, which takes more iterations than go by without a look.
