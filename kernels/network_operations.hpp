@@ -16,7 +16,7 @@ template <class T>
 struct NetworkBatch {
   FeatureView<T> features;                // [n][d], an example's inputs as [channels][height][width]
   const std::int32_t* labels = nullptr;   // [n], 0…K−1
-  const T* targets = nullptr;             // [n][K] or null: distributions in the labels' place (NetworkGradient, NetworkHessian)
+  const T* targets = nullptr;             // [n][K] or null: in the place of the labels' e_y: NetworkGradient, …Hessian, …InputGradients
   const T* example_weights = nullptr;     // [n] or null: wᵢ, by the example's number, not by its place in the batch
   const Index* rows = nullptr;            // [m], in 0…n−1, or null
   Index count = 0;                        // m

@@ -67,6 +67,15 @@ void LinearModel<T>::sweep(SweepStep step, MatrixView<const T> vectors, const Ex
 }
 
 template <class T>
+void LinearModel<T>::sweep_given(MatrixView<const T> residuals, const Exclusions& exclusions, MatrixView<T> out) {
+  LinearSweep<T> op = sweep_operation(SweepStep::given, {nullptr, out.rows, parameters()});
+  op.residuals = residuals;
+  op.exclusions = exclusions;
+  op.out = out;
+  run_sweep(op);
+}
+
+template <class T>
 void LinearModel<T>::run_sweep(LinearSweep<T> op) {
   op.scratch = scratch_.take(device(), kernels().linear_sweep_scratch(device(), op));
   kernels().linear_sweep(device(), op);
@@ -265,12 +274,33 @@ void LinearModel<T>::gradients_without(const Removals& removals, MatrixView<cons
   expect_shape("gradients", out.rows, out.columns, removals.models(), parameters());
   expect_shape("parameter vectors", parameters_k.rows, parameters_k.columns, removals.models(), parameters());
   sum_gradients(parameters_k, removals.exclusions(), out);
+  regularize_kept(removals, parameters_k, out);
+}
+
+template <class T>
+void LinearModel<T>::regularize_kept(const Removals& removals, MatrixView<const T> vectors, MatrixView<T> out) {
   for (Index model = 0; model < removals.models(); ++model) {
     const MatrixView<T> row = out.rows_from(model, 1);
     const double left = kept_weight(*this, removals.group(model));
     kernels().combine(device(), {0.0, {}, total_weight() / left, row});
-    kernels().add_regularizer(device(), {shape_.regularized(), l2_, 0.0, parameters_k.rows_from(model, 1), row});
+    kernels().add_regularizer(device(), {shape_.regularized(), l2_, 0.0, vectors.rows_from(model, 1), row});
   }
+}
+
+template <class T>
+void LinearModel<T>::hessian_products_without(const Removals& removals, MatrixView<const T> parameters_k,
+                                              MatrixView<const T> vectors, MatrixView<T> out) {
+  const Index k = removals.models(), width = k * shape_.classes;
+  expect_shape("Hessian products", out.rows, out.columns, k, parameters());
+  expect_shape("parameter vectors", parameters_k.rows, parameters_k.columns, k, parameters());
+  expect_shape("vectors of a Hessian product", vectors.rows, vectors.columns, k, parameters());
+  Buffer<T> outputs(device(), examples() * width), tangents(device(), examples() * width);
+  const MatrixView<T> a = outputs.view(examples(), width), ra = tangents.view(examples(), width);
+  forward(parameters_k, 0, examples(), a);
+  forward(vectors, 0, examples(), ra);
+  make_residual_tangents_at(a, ra);
+  sweep_given(ra, removals.exclusions(), out);
+  regularize_kept(removals, vectors, out);
 }
 
 template class LinearModel<float>;

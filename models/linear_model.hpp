@@ -47,6 +47,8 @@ class LinearModel : public Objective<T> {
   void removal_constants(const Removals& removals, MatrixView<T> out) override;
   void removal_differences(const Removals& removals, MatrixView<const T> offsets, MatrixView<T> out) override;
   void gradients_without(const Removals& removals, MatrixView<const T> parameters, MatrixView<T> out) override;
+  void hessian_products_without(const Removals& removals, MatrixView<const T> parameters, MatrixView<const T> vectors,
+                                MatrixView<T> out) override;
 
   const LinearShape& shape() const { return shape_; }
   const Dataset<T>& data() const { return data_; }
@@ -66,6 +68,8 @@ class LinearModel : public Objective<T> {
   virtual void losses_of(Index first, MatrixView<T> outputs, MatrixView<T> out) = 0;
   /// R{a} of examples first … becomes R{δ}, in place: [count][k·K].
   virtual void make_residual_tangents(Index first, MatrixView<T> tangents) = 0;
+  /// The same at other outputs a of all examples, each tangent with its own: [n][k·K] both; a is overwritten.
+  virtual void make_residual_tangents_at(MatrixView<T> outputs, MatrixView<T> tangents) = 0;
   /// δ of examples first …, as linear_input_gradient takes it: [count][K] and, where that is softmax, the labels.
   virtual std::pair<MatrixView<const T>, const std::int32_t*> residuals(Index first, Index count) = 0;
   /// δ of one example, on the host: [K].
@@ -82,6 +86,8 @@ class LinearModel : public Objective<T> {
   /// One sweep over the data: out_j = (1/W) Σ wᵢ rᵢⱼ ⊗ xᵢ without the excluded entries.
   void sweep(SweepStep step, MatrixView<const T> vectors, const Exclusions& exclusions, MatrixView<T> out);
   LinearSweep<T> sweep_operation(SweepStep step, MatrixView<const T> vectors) const;
+  /// The same with residuals r as they are given, [n][k·K].
+  void sweep_given(MatrixView<const T> residuals, const Exclusions& exclusions, MatrixView<T> out);
   /// Gives `op` its scratch and runs it.
   void run_sweep(LinearSweep<T> op);
   /// Scratch of a Hessian product with k vectors.
@@ -101,6 +107,9 @@ class LinearModel : public Objective<T> {
   GrowingScratch scratch_;
 
  private:
+  /// From (1/W) Σ over what is left to the mean over it, and + λ times each vector's weights.
+  void regularize_kept(const Removals& removals, MatrixView<const T> vectors, MatrixView<T> out);
+
   /// What a sweep reads of a minibatch, in minibatch_.
   struct Gathered {
     FeatureView<T> features;           // [m][d]

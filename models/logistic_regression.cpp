@@ -43,6 +43,15 @@ void LogisticRegression<T>::make_residual_tangents(Index first, MatrixView<T> ta
   kernels().softmax_tangent(device(), {coefficients().rows_from(first, tangents.rows), tangents, tangents});
 }
 
+// Tangent after tangent has probabilities of its own: as if each were of another example.
+template <class T>
+void LogisticRegression<T>::make_residual_tangents_at(MatrixView<T> outputs, MatrixView<T> tangents) {
+  const Index classes = shape_.classes, rows = outputs.size() / classes;
+  kernels().softmax_cross_entropy(device(), {outputs, classes, data_.labels(), outputs, {}});
+  const MatrixView<T> flat(tangents.data, rows, classes);
+  kernels().softmax_tangent(device(), {{outputs.data, rows, classes}, flat, flat});
+}
+
 template <class T>
 std::pair<MatrixView<const T>, const std::int32_t*> LogisticRegression<T>::residuals(Index first, Index count) {
   return {coefficients().rows_from(first, count), data_.labels() + first};

@@ -42,6 +42,14 @@ void MarginClassifier<T>::make_residual_tangents(Index first, MatrixView<T> tang
   kernels().scale_rows(device(), {coefficients().rows_from(first, tangents.rows), tangents});
 }
 
+// Tangent after tangent has a curvature of its own: a matrix of one column each.
+template <class T>
+void MarginClassifier<T>::make_residual_tangents_at(MatrixView<T> outputs, MatrixView<T> tangents) {
+  kernels().margin_pass(device(), {function_, outputs, data_.labels(), {}, {}, outputs});
+  const Index size = outputs.size();
+  kernels().scale_rows(device(), {{outputs.data, size, 1}, MatrixView<T>(tangents.data, size, 1)});
+}
+
 template <class T>
 std::pair<MatrixView<const T>, const std::int32_t*> MarginClassifier<T>::residuals(Index first, Index count) {
   return {slopes_.view(examples(), 1).rows_from(first, count), nullptr};
@@ -94,15 +102,6 @@ MatrixView<T> MarginClassifier<T>::all_outputs(MatrixView<const T> vectors) {
   const MatrixView<T> outputs(sums_.data(), examples(), vectors.rows);
   this->forward(vectors, 0, examples(), outputs);
   return outputs;
-}
-
-template <class T>
-void MarginClassifier<T>::sweep_given(MatrixView<const T> residuals, const Exclusions& exclusions, MatrixView<T> out) {
-  LinearSweep<T> op = sweep_operation(SweepStep::given, {nullptr, out.rows, parameters()});
-  op.residuals = residuals;
-  op.exclusions = exclusions;
-  op.out = out;
-  run_sweep(op);
 }
 
 template <class T>

@@ -46,22 +46,21 @@ class MarginClassifier : public LinearModel<T> {
   using LinearModel<T>::for_outputs;
   using LinearModel<T>::kernels;
   using LinearModel<T>::losses_;
-  using LinearModel<T>::run_sweep;
   using LinearModel<T>::shape_;
-  using LinearModel<T>::sweep_operation;
+  using LinearModel<T>::sweep_given;
   using LinearModel<T>::theta_;
 
   SweepStep tangent_step() const override { return SweepStep::scaled; }
   MatrixView<const T> coefficients() const override { return curvatures_.view(examples(), 1); }
   void losses_of(Index first, MatrixView<T> outputs, MatrixView<T> out) override;
   void make_residual_tangents(Index first, MatrixView<T> tangents) override;
+  void make_residual_tangents_at(MatrixView<T> outputs, MatrixView<T> tangents) override;
   std::pair<MatrixView<const T>, const std::int32_t*> residuals(Index first, Index count) override;
   void residual_of(Index row, T* delta) override;
   void sum_gradients(MatrixView<const T> points, const Exclusions& exclusions, MatrixView<T> out) override;
   void sum_differences(MatrixView<const T> offsets, const Exclusions& exclusions, MatrixView<T> out) override;
   /// X vⱼ + b of all examples, [n][k], in sums_.
   MatrixView<T> all_outputs(MatrixView<const T> vectors);
-  void sweep_given(MatrixView<const T> residuals, const Exclusions& exclusions, MatrixView<T> out);
 
   MarginFunction<T> function_;
   Buffer<T> outputs_, slopes_, curvatures_;  // [n] z, dℓ/dz, d²ℓ/dz² at theta_

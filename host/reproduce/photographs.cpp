@@ -1,5 +1,4 @@
 #include <clout/host/cli/problem.hpp>
-#include <clout/host/frozen_network.hpp>
 #include <clout/host/io/data_folders.hpp>
 #include <clout/host/network_spec.hpp>
 #include <clout/host/reproduce/photographs.hpp>
@@ -44,6 +43,24 @@ std::vector<std::int32_t> dogs_and_ships(const io::CifarImages& images) {
   return classes;
 }
 
+Dataset<double> labelled_images(Device& device, const io::CifarImages& images) {
+  return Dataset<double>::from_bytes(device, images.pixels, dogs_and_ships(images), io::kCifarPixels, 2);
+}
+
+FrozenNetwork feature_network(const std::optional<std::filesystem::path>& data_dir, io::Manifest& manifest) {
+  const std::filesystem::path folder = io::find_model(kFeatureNetwork, data_dir);
+  const std::string spec = folder / "spec.json", params = folder / "params.npy";
+  const NetworkShape shape = read_network(spec);
+  manifest.add_input(spec);
+  std::vector<Index> size;
+  const std::vector<double> theta = cli::read_numbers(params, "params", size);
+  manifest.add_input(params);
+  if (std::ssize(theta) != shape.parameters() || shape.input_size() != io::kCifarPixels)
+    throw InvalidInput(params + ": shape " + io::shape_text(size) + "; expected [" + std::to_string(shape.parameters()) +
+                       "], of a network for images of [3][32][32] as in " + spec);
+  return {shape, theta};
+}
+
 Features photograph_features(const cli::Options& o, const Photographs& photographs, Device& device,
                              io::Manifest& manifest) {
   if (o.train_features.empty() != o.test_features.empty())
@@ -55,25 +72,10 @@ Features photograph_features(const cli::Options& o, const Photographs& photograp
     features.source = "given";
     return features;
   }
-  const std::filesystem::path folder =
-      io::find_model(kFeatureNetwork, o.data.empty() ? std::nullopt : std::optional<std::filesystem::path>(o.data));
-  const std::string spec = folder / "spec.json", params = folder / "params.npy";
-  const NetworkShape shape = read_network(spec);
-  manifest.add_input(spec);
-  std::vector<Index> size;
-  const std::vector<double> theta = cli::read_numbers(params, "params", size);
-  manifest.add_input(params);
-  if (std::ssize(theta) != shape.parameters() || shape.input_size() != io::kCifarPixels)
-    throw InvalidInput(params + ": shape " + io::shape_text(size) + "; expected [" + std::to_string(shape.parameters()) +
-                       "], of a network for images of [3][32][32] as in " + spec);
-  const FrozenNetwork network(shape, theta);
-  const auto features_of = [&](const io::CifarImages& images) {
-    return network.features_of(
-        Dataset<double>::from_bytes(device, images.pixels, dogs_and_ships(images), io::kCifarPixels, 2));
-  };
+  const FrozenNetwork network = feature_network(o.data.empty() ? std::nullopt : std::optional<std::filesystem::path>(o.data), manifest);
   features.width = network.features();
-  features.train = features_of(photographs.train);
-  features.test = features_of(photographs.test);
+  features.train = network.features_of(labelled_images(device, photographs.train));
+  features.test = network.features_of(labelled_images(device, photographs.test));
   features.source = std::string(kFeatureNetwork) + ", trained on eight other classes";
   return features;
 }

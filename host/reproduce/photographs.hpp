@@ -2,6 +2,7 @@
 // Dogs and ships: the photographs of figures 4 and 5, and a network's features of them.
 
 #include <clout/host/cli/options.hpp>
+#include <clout/host/frozen_network.hpp>
 #include <clout/host/io/cifar.hpp>
 #include <clout/host/io/manifest.hpp>
 #include <clout/models/dataset.hpp>
@@ -21,6 +22,12 @@ struct Photographs {
 
 /// Classes of CIFAR-10 as classes 0 (dog) and 1 (ship); InvalidInput names the first of another.
 std::vector<std::int32_t> dogs_and_ships(const io::CifarImages& images);
+
+/// Bytes as the models see them, with those classes.
+Dataset<double> labelled_images(Device& device, const io::CifarImages& images);
+
+/// The network that comes with the program. Throws InvalidInput where its files are not those of one for such images.
+FrozenNetwork feature_network(const std::optional<std::filesystem::path>& data_dir, io::Manifest& manifest);
 
 /// Features of training and test images: [n][width] each.
 struct Features {

@@ -7,6 +7,7 @@
 #include <clout/host/reproduce/figure2_lissa.hpp>
 #include <clout/host/reproduce/figure3.hpp>
 #include <clout/host/reproduce/figure4.hpp>
+#include <clout/host/reproduce/figure5.hpp>
 #include <clout/host/reproduce/figure6.hpp>
 #include <clout/host/reproduce/hospital.hpp>
 #include <clout/kernels/error.hpp>
@@ -39,6 +40,7 @@ const std::vector<Figure<T>>& figures() {
       {"figure2", run_figure2<T>, {"--panel", "--checkpoint", "--resume", "--quick", "--precision"}},
       {"figure3", reproduce::figure3, {"--quick"}},
       {"figure4", reproduce::figure4, {"--train-features", "--test-features"}},
+      {"figure5", reproduce::figure5, {"--resume", "--quick"}},
       {"figure6", reproduce::figure6<T>, {"--levels", "--resume", "--quick", "--precision"}},
       {"hospital", reproduce::hospital, {}}};
   return all;

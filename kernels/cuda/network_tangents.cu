@@ -110,7 +110,9 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce<T>) tangents_kern
     __syncthreads();  // x has been used
     load_input(op.batch, example, s.primal.input);
     __syncthreads();
-    primal_forward(s.primal, Truth<T>{op.batch.labels[example]}, weight_of(op.batch, Exclusions{}, example, 0));
+    const Truth<T> truth =
+        kAlong == Along::input ? truth_of(op.batch, example, kClasses) : Truth<T>{op.batch.labels[example]};
+    primal_forward(s.primal, truth, weight_of(op.batch, Exclusions{}, example, 0));
     if constexpr (needs_deltas(kAlong)) primal_backward(s);
 #pragma unroll 1
     for (int j = begin; j < end; ++j) {

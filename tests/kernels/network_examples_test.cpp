@@ -32,6 +32,16 @@ TYPED_TEST(NetworkExamplesTest, InputGradientsMatchOracle) {
   this->compare_all([](auto&& network) { return network.input_gradients(); });
 }
 
+// Distributions in the labels' place.
+TYPED_TEST(NetworkExamplesTest, InputGradientsForTargetsMatchOracle) {
+  unsigned seed = 80;
+  for (const NetworkOptions& options : network_options()) {
+    auto problem = random_network_problem<typename TypeParam::Number>(options, seed++);
+    add_targets(problem);
+    compare_network(this->device(), problem, [](auto&& network) { return network.input_gradients(); });
+  }
+}
+
 // The product's description of a network against the oracle's.
 TEST(NetworkShapeTest, LayersLieWhereTheOracleHasThem) {
   for (const NetworkOptions& options : network_options()) {

@@ -45,10 +45,7 @@ TYPED_TEST(NetworkGradientTest, TargetsMatchOracle) {
   for (const NetworkOptions& options : network_options()) {
     auto problem = random_network_problem<T>(options, seed++);
     exclude_some(problem);
-    const Index classes = problem.shape.classes;
-    for (Index i = 0; i < options.n; ++i)  // eighths, so that they sum to 1
-      for (Index c = 0; c < classes; ++c) problem.targets.push_back(c == i % classes ? T(0.625) : T(0));
-    for (Index i = 0; i < options.n; ++i) problem.targets[i * classes + (i + 1) % classes] += T(0.375);
+    add_targets(problem);
     this->compare(problem, seed % 2 ? 0 : 0.4);
   }
 }

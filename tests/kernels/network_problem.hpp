@@ -163,4 +163,15 @@ void exclude_some(NetworkProblem<T>& problem) {
       if ((5 * i + 3 * j) % 4 == 1 || (j == 0 && i == problem.example(0))) problem.exclude(i, j);
 }
 
+/// Distributions in the labels' place: eighths, so that they sum to 1.
+template <class T>
+void add_targets(NetworkProblem<T>& problem) {
+  const Index classes = problem.shape.classes;
+  problem.targets.assign(static_cast<std::size_t>(problem.options.n * classes), T(0));
+  for (Index i = 0; i < problem.options.n; ++i) {
+    problem.targets[i * classes + i % classes] += T(0.625);
+    problem.targets[i * classes + (i + 1) % classes] += T(0.375);
+  }
+}
+
 }  // namespace clout::test

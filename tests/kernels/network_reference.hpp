@@ -93,11 +93,15 @@ class NetworkReference {
   oracle::Derivatives<S> derivatives(Index place, Index j) const {
     if (problem_.targets.empty())
       return oracle::loss_derivatives(network(), parameters(j), input(place), label(place));
+    return oracle::cross_entropy_derivatives(network(), parameters(j), input(place), target(place));
+  }
+  std::vector<S> target(Index place) const {
     const Index classes = problem_.shape.classes, first = problem_.example(place) * classes;
-    return oracle::cross_entropy_derivatives(network(), parameters(j), input(place),
-                                             as_numbers(&problem_.targets[first], classes));
+    return as_numbers(&problem_.targets[first], classes);
   }
   oracle::Derivatives<S> tangents(Index place, Index j) const {
+    if (!problem_.targets.empty())
+      return oracle::cross_entropy_derivative_tangents(network(), parameters(0), vector(j), input(place), target(place));
     return oracle::loss_derivative_tangents(network(), parameters(0), vector(j), input(place), label(place));
   }
   void add(std::vector<S>& sum, Index example, const std::vector<S>& of_example) const {

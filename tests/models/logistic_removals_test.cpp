@@ -1,4 +1,4 @@
-// Retraining without examples: the three functions against the oracle's objective without them, and the symmetry of
+// Retraining without examples: its functions against the oracle's objective without them, and the symmetry of
 // the biases.
 
 #include <clout/engine/direct_solver.hpp>
@@ -102,6 +102,28 @@ TYPED_TEST(LogisticRemovalsTest, GradientsFromScratch) {
   }
 }
 
+TYPED_TEST(LogisticRemovalsTest, HessianProductsFromScratch) {
+  using T = typename TypeParam::Number;
+  for (const CaseSizes& sizes : removal_cases()) {
+    LogisticCase c(sizes);
+    const auto model = c.model<T>(this->device());
+    const Index p = model->parameters();
+    const Removals removals(this->device(), kGroups, sizes.n);
+    const oracle::Matrix elsewhere = c.vectors(kModels, 0.5), vectors = c.vectors(kModels, 1.0);
+    const Buffer<T> parameters = upload_rows<T>(this->device(), elsewhere), v = upload_rows<T>(this->device(), vectors);
+    Guarded<T> products(this->device(), kModels * p);
+    model->hessian_products_without(removals, parameters.view(kModels, p), v.view(kModels, p), products.view(kModels, p));
+    const std::vector<T> host = products.to_host();
+    for (std::size_t j = 0; j < kGroups.size(); ++j) {
+      const oracle::Vector expected =
+          oracle::hvp(oracle::without(c.problem(), as_sizes(kGroups[j])), elsewhere[j], vectors[j]);
+      const std::vector<T> actual(host.begin() + static_cast<Index>(j) * p,
+                                  host.begin() + static_cast<Index>(j + 1) * p);
+      EXPECT_LE(relative_error(actual, expected), removal_bound<T>(sizes)) << sizes << ", set " << j;
+    }
+  }
+}
+
 TYPED_TEST(LogisticRemovalsTest, RemovingAllTheWeightIsRefused) {
   using T = typename TypeParam::Number;
   LogisticCase c({4, 3, 2, false, false, true});  // the last example has weight 0
@@ -114,7 +136,8 @@ TYPED_TEST(LogisticRemovalsTest, RemovingAllTheWeightIsRefused) {
     room.upload(std::vector<T>(static_cast<std::size_t>(2 * p)));
     for (const std::string& message : {refusal([&] { model->removal_constants(removals, out); }),
                                        refusal([&] { model->removal_differences(removals, offsets, out); }),
-                                       refusal([&] { model->gradients_without(removals, offsets, out); })})
+                                       refusal([&] { model->gradients_without(removals, offsets, out); }),
+                                       refusal([&] { model->hessian_products_without(removals, offsets, offsets, out); })})
       EXPECT_NE(message.find("something must stay"), std::string::npos) << message;
   }
 }

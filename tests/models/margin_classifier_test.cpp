@@ -241,7 +241,8 @@ TYPED_TEST(MarginClassifierTest, RemovedExamplesAreGone) {
     const oracle::Matrix offsets = c.vectors(models);
     oracle::Matrix moved;
     for (const oracle::Vector& offset : offsets) moved.push_back(oracle::add_scaled(c.theta(), 1, offset));
-    oracle::Vector constants, differences, gradients;
+    const oracle::Matrix vectors = c.vectors(models);
+    oracle::Vector constants, differences, gradients, products;
     for (std::size_t j = 0; j < groups.size(); ++j) {
       const auto left = oracle::without(c.problem(), {groups[j].begin(), groups[j].end()});
       const long double share = left.total_weight() / c.problem().total_weight();
@@ -252,6 +253,8 @@ TYPED_TEST(MarginClassifierTest, RemovedExamplesAreGone) {
         differences.push_back(share * (there[i] - at[i]));
         gradients.push_back(there[i]);
       }
+      const oracle::Vector product = oracle::margin_hvp(left, moved[j], vectors[j]);
+      products.insert(products.end(), product.begin(), product.end());
     }
     const Buffer<T> offset_memory = upload_rows<T>(this->device(), offsets),
                     moved_memory = upload_rows<T>(this->device(), moved);
@@ -260,6 +263,9 @@ TYPED_TEST(MarginClassifierTest, RemovedExamplesAreGone) {
     this->expect_near("constants", out.to_host(), constants, sizes);
     model->gradients_without(removals, moved_memory.view(models, p), out.view(models, p));
     this->expect_near("gradients", out.to_host(), gradients, sizes);
+    const Buffer<T> v = upload_rows<T>(this->device(), vectors);
+    model->hessian_products_without(removals, moved_memory.view(models, p), v.view(models, p), out.view(models, p));
+    this->expect_near("Hessian products", out.to_host(), products, sizes);
     model->removal_differences(removals, offset_memory.view(models, p), out.view(models, p));
     this->expect_near("differences", out.to_host(), differences, sizes);
     Guarded<T> losses(this->device(), sizes.n * models);

@@ -199,15 +199,28 @@ Derivatives<S> cross_entropy_derivatives(const Network& network, const std::vect
   return backward(activations, theta, by_logits);
 }
 
-/// Their derivatives along v: (∇²θℓ)v and ∇ₓ(v·∇θℓ).
 template <class S>
-Derivatives<S> loss_derivative_tangents(const Network& network, const std::vector<S>& theta, const std::vector<S>& v,
-                                        const std::vector<S>& x, int label) {
-  const auto dual = loss_derivatives(network, seeded(theta, v), std::vector<Dual<S>>(x.begin(), x.end()), label);
+Derivatives<S> tangents_of(const Derivatives<Dual<S>>& dual) {
   Derivatives<S> result;
   for (const Dual<S>& entry : dual.by_parameters) result.by_parameters.push_back(entry.tangent);
   for (const Dual<S>& entry : dual.by_inputs) result.by_inputs.push_back(entry.tangent);
   return result;
+}
+
+/// Their derivatives along v: (∇²θℓ)v and ∇ₓ(v·∇θℓ).
+template <class S>
+Derivatives<S> loss_derivative_tangents(const Network& network, const std::vector<S>& theta, const std::vector<S>& v,
+                                        const std::vector<S>& x, int label) {
+  return tangents_of(loss_derivatives(network, seeded(theta, v), std::vector<Dual<S>>(x.begin(), x.end()), label));
+}
+
+/// The same of the cross entropy.
+template <class S>
+Derivatives<S> cross_entropy_derivative_tangents(const Network& network, const std::vector<S>& theta,
+                                                 const std::vector<S>& v, const std::vector<S>& x,
+                                                 const std::vector<S>& target) {
+  return tangents_of(cross_entropy_derivatives(network, seeded(theta, v), std::vector<Dual<S>>(x.begin(), x.end()),
+                                               std::vector<Dual<S>>(target.begin(), target.end())));
 }
 
 /// The logits' tangent Jv, and with it, R{p} = (diag p − ppᵀ)Jv.
