@@ -27,13 +27,17 @@ struct Attack::Running {
   AttackResult result;                            // inputs and θ as they are now
   std::vector<double> start, features, solution;  // [rows][d], [rows][width], s [p]
   double predicted = 0;                           // change of the mean loss by the last move
-
-  double mean_loss() const {
-    double sum = 0;
-    for (const AttackedTest& test : result.tests) sum += test.loss_after;
-    return sum / static_cast<double>(result.tests.size());
-  }
 };
+
+double mean_loss(std::span<const AttackedTest> tests) {
+  double sum = 0;
+  for (const AttackedTest& test : tests) sum += test.loss_after;
+  return sum / static_cast<double>(tests.size());
+}
+
+Index count_wrong(std::span<const AttackedTest> tests) {
+  return std::count_if(tests.begin(), tests.end(), [](const AttackedTest& test) { return !test.is_right; });
+}
 
 Attack::Attack(const Dataset<double>& train, const Dataset<double>& tests, const FrozenNetwork* below,
                FittedModel::Make make, double l2, std::vector<double> theta, double tolerance, const Progress& progress)
@@ -224,10 +228,12 @@ AttackCheck Attack::check(const AttackPlan& plan, const AttackResult& result) {
   Buffer<double> losses(train_.device(), m);
   on_tests_->losses_at(there.view(1, std::ssize(theta)), losses.view(m, 1));
   const std::vector<double> host = losses.to_host();
-  AttackCheck check{.gradient_norm = report.gradient_norm};
+  AttackCheck check{.gradient_norm = report.gradient_norm, .tests = {}};
   for (const Index test : plan.tests) {
-    check.mean_loss += host[at(test)] / static_cast<double>(plan.tests.size());
-    check.wrong += is_right(theta, test) ? 0 : 1;
+    AttackedTest after = before_[at(test)];
+    after.loss_after = host[at(test)];
+    after.is_right = is_right(theta, test);
+    check.tests.push_back(after);
   }
   return check;
 }
@@ -293,21 +299,19 @@ void Attack::refit(std::vector<Running>& running, ChangedRows& variants, std::ve
   for (std::size_t a = 0; a < active.size(); ++a) {
     Running& each = running[at(active[a])];
     AttackResult& result = each.result;
-    const double loss = each.mean_loss();
+    const double loss = mean_loss(result.tests);
     result.theta = std::move(models[a].parameters);
     result.gradient_norm = std::max(result.gradient_norm, models[a].gradient_norm);
-    Index wrong = 0;
     for (std::size_t t = 0; t < result.tests.size(); ++t) {
       AttackedTest& test = result.tests[t];
       test.loss_after = test.loss_before + models[a].loss_change[at(each.plan.tests[t])];
       test.is_right = is_right(result.theta, each.plan.tests[t]);
-      wrong += test.is_right ? 0 : 1;
     }
     if (result.history.empty()) {
       result.predicted_first = each.predicted;
-      result.actual_first = each.mean_loss() - loss;
+      result.actual_first = mean_loss(result.tests) - loss;
     }
-    result.history.push_back({each.mean_loss(), wrong});
+    result.history.push_back({mean_loss(result.tests), count_wrong(result.tests)});
     if (!result.has_flipped_all() || !options.stops_when_flipped) going_on.push_back(active[a]);
   }
   active = std::move(going_on);

@@ -43,9 +43,13 @@ struct AttackResult {
 
 /// What a model trained from zero on the attacked rows says, beside the attack's own refits.
 struct AttackCheck {
-  double gradient_norm = 0, mean_loss = 0;
-  Index wrong = 0;
+  double gradient_norm = 0;
+  std::vector<AttackedTest> tests;  ///< of the plan, in its order
 };
+
+/// Mean loss after, and how many are wrong.
+double mean_loss(std::span<const AttackedTest> tests);
+Index count_wrong(std::span<const AttackedTest> tests);
 
 /// Attacks on a linear model on inputs, or on what a frozen network makes of them. Each step moves every coordinate of
 /// the attacked rows by ±step along I_pert,loss = −∇ₓ(s·∇θℓ), s = H⁻¹∇ℓ_test, within the box around where it was

@@ -104,6 +104,7 @@ int run(int argc, char** argv) {
   add_engine_verbs(app, call.options, chosen);
   add_spectrum(app, call.options, chosen);
   add_job_verbs(app, call.options, chosen);
+  add_attack(app, call.options, chosen);
   add_audit(app, call.options, chosen);
   add_reproduce(app, call.options, chosen);
   add_count_words(app, call.options, chosen);

@@ -43,6 +43,12 @@ struct Options {
   std::vector<Index> test_index;
   bool per_example = false, self = false, flips = false, second_order = false, plan = false;
 
+  // Attacks.
+  Index points = 1;
+  double step = 0, box = 0;    // 0: not given
+  std::vector<double> range;   // LOW HIGH, where given
+  bool together = false;
+
   // Training by Adam; the defaults are the paper's (figure 2, right).
   Index steps = 500'000, batch = 500, checkpoint_every = 10'000, start_step = 0, controls = 3;
   double learning_rate = 1e-4;

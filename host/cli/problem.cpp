@@ -312,6 +312,7 @@ Problem::Tests Problem::load_tests() {
       to_dataset(examples, tests.rows, options_.test_x.empty() ? options_.x : options_.test_x);
   tests.input_norms = data.input_norms();
   tests.objective = model_.objective(data, 0.0);
+  tests.data = data;
   const Buffer<double> theta(*device_, std::span<const double>(theta_));
   tests.objective->set_parameters(theta.view(1, parameters()));
   return tests;

@@ -71,6 +71,7 @@ class Problem {
   /// Rows of the test data that the options choose, as a data set of their own, with the rows' numbers.
   struct Tests {
     std::unique_ptr<Objective<double>> objective;
+    std::optional<Dataset<double>> data;
     std::vector<Index> rows;
     std::vector<double> input_norms;  // Euclidean, of each row's x as the model sees it
   };

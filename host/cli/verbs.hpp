@@ -32,6 +32,7 @@ void add_info(CLI::App& app, Options& options, Run& chosen);
 void add_engine_verbs(CLI::App& app, Options& options, Run& chosen);
 void add_spectrum(CLI::App& app, Options& options, Run& chosen);
 void add_job_verbs(CLI::App& app, Options& options, Run& chosen);
+void add_attack(CLI::App& app, Options& options, Run& chosen);
 void add_audit(CLI::App& app, Options& options, Run& chosen);
 void add_reproduce(CLI::App& app, Options& options, Run& chosen);
 void add_count_words(CLI::App& app, Options& options, Run& chosen);

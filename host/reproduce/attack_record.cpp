@@ -13,8 +13,8 @@ AttackRecord::AttackRecord(const AttackResult& result, const AttackCheck& check,
       predicted_first(result.predicted_first),
       actual_first(result.actual_first),
       refit_norm(result.gradient_norm),
-      check_wrong(static_cast<double>(check.wrong)),
-      check_loss(check.mean_loss),
+      check_wrong(static_cast<double>(count_wrong(check.tests))),
+      check_loss(mean_loss(check.tests)),
       check_norm(check.gradient_norm),
       feature_distance(result.feature_distance) {
   for (const AttackedTest& test : result.tests)
