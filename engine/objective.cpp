@@ -86,10 +86,6 @@ template <class T>
 void Objective<T>::gradients_without(const Removals&, MatrixView<const T>, MatrixView<T>) {
   ensure(false, "this objective has no retraining in difference form");
 }
-template <class T>
-void Objective<T>::hessian_products_without(const Removals&, MatrixView<const T>, MatrixView<const T>, MatrixView<T>) {
-  ensure(false, "this objective has no retraining in difference form");
-}
 
 template <class T>
 double objective_value(Objective<T>& objective, MatrixView<const T> theta) {

@@ -149,9 +149,6 @@ class Objective : public Retrainable<T> {
   void removal_constants(const Removals& removals, MatrixView<T> out) override;
   void removal_differences(const Removals& removals, MatrixView<const T> offsets, MatrixView<T> out) override;
   void gradients_without(const Removals& removals, MatrixView<const T> parameters, MatrixView<T> out) override;
-  /// ∇²R_j(θ_j) v_j at k other parameter vectors, each with a vector of its own. [k][p].
-  virtual void hessian_products_without(const Removals& removals, MatrixView<const T> parameters,
-                                        MatrixView<const T> vectors, MatrixView<T> out);
 };
 
 /// Σ of the weights that stay when `group` goes. Throws InvalidInput where that is nothing.

@@ -1,17 +1,16 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <clout/host/changed_rows.hpp>
 #include <clout/host/newton_retrain.hpp>
+#include <clout/host/side_by_side.hpp>
 #include <clout/kernels/kernel_table.hpp>
-#include <cmath>
-#include <numeric>
+#include <functional>
 
 namespace clout {
 namespace {
 
-constexpr Index kMostIterations = 500;
 constexpr Index kCycles = 4;  // of conjugate gradients, each from the true residual
-
-double dot(const double* a, const double* b, Index size) { return std::inner_product(a, a + size, b, 0.0); }
 
 }  // namespace
 
@@ -29,9 +28,11 @@ FittedModel::FittedModel(Device& device, std::vector<double> features, std::vect
       hessian_(device, model_->parameters() * model_->parameters()) {
   const TrainingReport report = train<double>(*model_, *model_, theta_, {.tolerance = tolerance}, progress);
   if (!report.converged)
-    throw NotCertified("training: gradient norm " + std::to_string(report.gradient_norm) + " after " +
-                       std::to_string(report.steps.size()) + " Newton steps: raise --l2 or --tolerance" +
-                       (report.obstacle.empty() ? "" : " (" + report.obstacle + ")"));
+    throw NotCertified(report.obstacle.empty()
+                           ? fmt::format("training: gradient norm {:.3g} after {} Newton steps, tolerance {:.3g}: raise --l2 "
+                                         "or --tolerance",
+                                         report.gradient_norm, report.steps.size(), tolerance)
+                           : "training: " + report.obstacle);
   gradient_norm_ = report.gradient_norm;
   model_->explicit_hessian(0.0, hessian_.view(parameters(), parameters()));
 }
@@ -88,71 +89,41 @@ std::vector<RetrainedModel> ChangedRows::fit(const std::vector<Index>& which, Ob
   std::vector<RetrainedModel> models = fits.retrain_block(left_out(which));
   for (std::size_t j = 0; j < models.size(); ++j)
     if (!(models[j].gradient_norm <= base_.tolerance()))
-      throw NotCertified("refit " + std::to_string(which[j]) + ": gradient norm " +
-                         std::to_string(models[j].gradient_norm) + ", above the tolerance: raise --l2 or --tolerance");
+      throw NotCertified(fmt::format("attack {}: a refit's gradient norm is {:.3g}, tolerance {:.3g}: raise --l2 or --tolerance",
+                                     which[j], models[j].gradient_norm, base_.tolerance()));
   return models;
 }
 
 std::vector<double> ChangedRows::solve(const std::vector<Index>& which, const std::vector<double>& theta,
                                        const std::vector<double>& v, double tolerance) {
   Device& device = model_->device();
-  const Index k = std::ssize(which), p = base_.parameters(), all = k * p;
-  const Removals removals(device, left_out(which), model_->examples());
+  const Index k = std::ssize(which), p = base_.parameters(), n = model_->examples(), width = k * model_->shape().classes;
+  const Removals removals(device, left_out(which), n);
   const Buffer<double> points(device, std::span<const double>(theta));
-  Buffer<double> in(device, all), out(device, all);
-  const auto multiply = [&](const std::vector<double>& x) {
+  Buffer<double> curvatures(device, n * width), in(device, k * p), out(device, k * p);
+  model_->curvatures_at(points.view(k, p), curvatures.view(n, width));
+  const RowsMap multiply = [&](const std::vector<double>& x) {
     in.upload(x);
-    model_->hessian_products_without(removals, points.view(k, p), in.view(k, p), out.view(k, p));
+    model_->hessian_products_with(curvatures.view(n, width), removals, in.view(k, p), out.view(k, p));
     return out.to_host();
   };
-  const auto precondition = [&](const std::vector<double>& x) {
+  const SideBySideOptions options{.precondition = [&](const std::vector<double>& x) {
     in.upload(x);
     factor_->solve(in.view(k, p));
     return in.to_host();
-  };
-  std::vector<double> s(v.size()), r = v;
-  std::vector<double> target, rho(static_cast<std::size_t>(k));
-  for (Index j = 0; j < k; ++j) target.push_back(tolerance * std::sqrt(dot(&v[static_cast<std::size_t>(j * p)], &v[static_cast<std::size_t>(j * p)], p)));
-  const auto is_done = [&](Index j) {
-    const double* residual = &r[static_cast<std::size_t>(j * p)];
-    return std::sqrt(dot(residual, residual, p)) <= target[static_cast<std::size_t>(j)];
-  };
-  const auto left = [&] {
-    for (Index j = 0; j < k; ++j)
-      if (!is_done(j)) return j;
-    return k;
-  };
-  for (Index cycle = 0; cycle < kCycles && left() < k; ++cycle) {
-    std::vector<double> direction;
-    for (Index iteration = 0; iteration < kMostIterations && left() < k; ++iteration) {
-      const std::vector<double> z = precondition(r);
-      if (direction.empty()) direction.assign(z.size(), 0.0);
-      for (Index j = 0; j < k; ++j) {
-        const auto at = static_cast<std::size_t>(j * p);
-        const double next = dot(&r[at], &z[at], p), before = rho[static_cast<std::size_t>(j)];
-        const double beta = iteration > 0 && before > 0 ? next / before : 0;
-        for (Index i = 0; i < p; ++i) direction[at + static_cast<std::size_t>(i)] = z[at + static_cast<std::size_t>(i)] + beta * direction[at + static_cast<std::size_t>(i)];
-        rho[static_cast<std::size_t>(j)] = next;
-      }
-      const std::vector<double> q = multiply(direction);
-      for (Index j = 0; j < k; ++j) {
-        if (is_done(j)) continue;
-        const auto at = static_cast<std::size_t>(j * p);
-        const double curvature = dot(&direction[at], &q[at], p);
-        const double alpha = curvature > 0 ? rho[static_cast<std::size_t>(j)] / curvature : 0;
-        for (std::size_t i = at; i < at + static_cast<std::size_t>(p); ++i) {
-          s[i] += alpha * direction[i];
-          r[i] -= alpha * q[i];
-        }
-      }
-    }
+  }};
+  std::vector<double> targets = norms_of_rows(v, k);
+  for (double& target : targets) target *= tolerance;
+  std::vector<double> s(v.size()), left = v;
+  for (Index cycle = 0; cycle < kCycles; ++cycle) {
+    const std::vector<double> correction = solve_side_by_side(multiply, left, targets, options).x;
+    for (std::size_t i = 0; i < s.size(); ++i) s[i] += correction[i];
     const std::vector<double> product = multiply(s);  // what is really left
-    for (std::size_t i = 0; i < r.size(); ++i) r[i] = v[i] - product[i];
+    for (std::size_t i = 0; i < s.size(); ++i) left[i] = v[i] - product[i];
+    const std::vector<double> norms = norms_of_rows(left, k);
+    if (std::equal(norms.begin(), norms.end(), targets.begin(), std::less_equal<>())) return s;
   }
-  if (left() < k)
-    throw NotCertified("solve for refit " + std::to_string(which[static_cast<std::size_t>(left())]) +
-                       ": the true residual stays above the tolerance: raise --l2");
-  return s;
+  throw NotCertified(fmt::format("an attack's solve stays above a true relative residual of {:.3g}: raise --l2", tolerance));
 }
 
 }  // namespace clout

@@ -236,6 +236,7 @@ template <class T>
 void LinearModel<T>::removal_constants(const Removals& removals, MatrixView<T> out) {
   // (W_j/W) ∇R_j(θ) = ∇R(θ) − (1/W) Σ_removed wᵢ ∇ℓᵢ − ((W − W_j)/W) λθ.
   expect_shape("removal constants", out.rows, out.columns, removals.models(), parameters());
+  if (removals.exclusions().count > examples()) return sweep_removal_constants(removals, out);
   Buffer<T> full(device(), parameters()), gradients(device(), kGradientBlock * parameters());
   const MatrixView<T> full_view = full.view(1, parameters());
   gradient(full_view);
@@ -255,6 +256,20 @@ void LinearModel<T>::removal_constants(const Removals& removals, MatrixView<T> o
     kernels().add_regularizer(
         device(), {shape_.regularized(), -l2_ * (1 - kept_weight(*this, group) / total), 0.0, theta(), row});
   }
+}
+
+// Many are removed: one sweep for all models is less than their examples one by one.
+template <class T>
+void LinearModel<T>::sweep_removal_constants(const Removals& removals, MatrixView<T> out) {
+  const Index k = removals.models(), p = parameters();
+  Buffer<T> copies(device(), k * p);
+  const MatrixView<T> points = copies.view(k, p);
+  for (Index model = 0; model < k; ++model)
+    kernels().combine(device(), {1.0, theta(), 0.0, points.rows_from(model, 1)});
+  gradients_without(removals, points, out);
+  for (Index model = 0; model < k; ++model)
+    kernels().combine(
+        device(), {0.0, {}, kept_weight(*this, removals.group(model)) / total_weight(), out.rows_from(model, 1)});
 }
 
 template <class T>
@@ -288,18 +303,25 @@ void LinearModel<T>::regularize_kept(const Removals& removals, MatrixView<const 
 }
 
 template <class T>
-void LinearModel<T>::hessian_products_without(const Removals& removals, MatrixView<const T> parameters_k,
-                                              MatrixView<const T> vectors, MatrixView<T> out) {
+void LinearModel<T>::curvatures_at(MatrixView<const T> parameters_k, MatrixView<T> out) {
+  expect_vectors("parameter vectors", parameters_k, parameters());
+  expect_shape("curvatures", out.rows, out.columns, examples(), parameters_k.rows * shape_.classes);
+  forward(parameters_k, 0, examples(), out);
+  make_coefficients(out);
+}
+
+template <class T>
+void LinearModel<T>::hessian_products_with(MatrixView<const T> curvatures, const Removals& removals,
+                                           MatrixView<const T> vectors, MatrixView<T> out) {
   const Index k = removals.models(), width = k * shape_.classes;
   expect_shape("Hessian products", out.rows, out.columns, k, parameters());
-  expect_shape("parameter vectors", parameters_k.rows, parameters_k.columns, k, parameters());
+  expect_shape("curvatures", curvatures.rows, curvatures.columns, examples(), width);
   expect_shape("vectors of a Hessian product", vectors.rows, vectors.columns, k, parameters());
-  Buffer<T> outputs(device(), examples() * width), tangents(device(), examples() * width);
-  const MatrixView<T> a = outputs.view(examples(), width), ra = tangents.view(examples(), width);
-  forward(parameters_k, 0, examples(), a);
-  forward(vectors, 0, examples(), ra);
-  make_residual_tangents_at(a, ra);
-  sweep_given(ra, removals.exclusions(), out);
+  Buffer<T> memory(device(), examples() * width);
+  const MatrixView<T> tangents = memory.view(examples(), width);
+  forward(vectors, 0, examples(), tangents);
+  make_residual_tangents_by(curvatures, tangents);
+  sweep_given(tangents, removals.exclusions(), out);
   regularize_kept(removals, vectors, out);
 }
 

@@ -47,8 +47,14 @@ class LinearModel : public Objective<T> {
   void removal_constants(const Removals& removals, MatrixView<T> out) override;
   void removal_differences(const Removals& removals, MatrixView<const T> offsets, MatrixView<T> out) override;
   void gradients_without(const Removals& removals, MatrixView<const T> parameters, MatrixView<T> out) override;
-  void hessian_products_without(const Removals& removals, MatrixView<const T> parameters, MatrixView<const T> vectors,
-                                MatrixView<T> out) override;
+
+  // Products whose vectors have a point each.
+
+  /// What the loss's curvature is at k other parameter vectors, for the function below: [n][k·K].
+  void curvatures_at(MatrixView<const T> parameters, MatrixView<T> out);
+  /// ∇²R_j(θ_j) v_j with θ_j's curvature and without the j-th set of examples: [k][p].
+  void hessian_products_with(MatrixView<const T> curvatures, const Removals& removals, MatrixView<const T> vectors,
+                             MatrixView<T> out);
 
   const LinearShape& shape() const { return shape_; }
   const Dataset<T>& data() const { return data_; }
@@ -68,8 +74,10 @@ class LinearModel : public Objective<T> {
   virtual void losses_of(Index first, MatrixView<T> outputs, MatrixView<T> out) = 0;
   /// R{a} of examples first … becomes R{δ}, in place: [count][k·K].
   virtual void make_residual_tangents(Index first, MatrixView<T> tangents) = 0;
-  /// The same at other outputs a of all examples, each tangent with its own: [n][k·K] both; a is overwritten.
-  virtual void make_residual_tangents_at(MatrixView<T> outputs, MatrixView<T> tangents) = 0;
+  /// Outputs a of all examples at k points become such coefficients, in place: [n][k·K], without gaps.
+  virtual void make_coefficients(MatrixView<T> outputs) = 0;
+  /// R{a} becomes R{δ}, in place, each tangent with coefficients of its own: [n][k·K] both, without gaps.
+  virtual void make_residual_tangents_by(MatrixView<const T> coefficients, MatrixView<T> tangents) = 0;
   /// δ of examples first …, as linear_input_gradient takes it: [count][K] and, where that is softmax, the labels.
   virtual std::pair<MatrixView<const T>, const std::int32_t*> residuals(Index first, Index count) = 0;
   /// δ of one example, on the host: [K].
@@ -107,6 +115,7 @@ class LinearModel : public Objective<T> {
   GrowingScratch scratch_;
 
  private:
+  void sweep_removal_constants(const Removals& removals, MatrixView<T> out);
   /// From (1/W) Σ over what is left to the mean over it, and + λ times each vector's weights.
   void regularize_kept(const Removals& removals, MatrixView<const T> vectors, MatrixView<T> out);
 

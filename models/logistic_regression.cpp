@@ -43,13 +43,17 @@ void LogisticRegression<T>::make_residual_tangents(Index first, MatrixView<T> ta
   kernels().softmax_tangent(device(), {coefficients().rows_from(first, tangents.rows), tangents, tangents});
 }
 
-// Tangent after tangent has probabilities of its own: as if each were of another example.
 template <class T>
-void LogisticRegression<T>::make_residual_tangents_at(MatrixView<T> outputs, MatrixView<T> tangents) {
-  const Index classes = shape_.classes, rows = outputs.size() / classes;
-  kernels().softmax_cross_entropy(device(), {outputs, classes, data_.labels(), outputs, {}});
+void LogisticRegression<T>::make_coefficients(MatrixView<T> outputs) {
+  kernels().softmax_cross_entropy(device(), {outputs, shape_.classes, data_.labels(), outputs, {}});
+}
+
+// Each tangent has probabilities of its own, as if it were of another example.
+template <class T>
+void LogisticRegression<T>::make_residual_tangents_by(MatrixView<const T> coefficients, MatrixView<T> tangents) {
+  const Index classes = shape_.classes, rows = tangents.size() / classes;
   const MatrixView<T> flat(tangents.data, rows, classes);
-  kernels().softmax_tangent(device(), {{outputs.data, rows, classes}, flat, flat});
+  kernels().softmax_tangent(device(), {{coefficients.data, rows, classes}, flat, flat});
 }
 
 template <class T>

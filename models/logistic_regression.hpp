@@ -57,7 +57,8 @@ class LogisticRegression : public LinearModel<T> {
   MatrixView<const T> coefficients() const override { return probabilities(); }
   void losses_of(Index first, MatrixView<T> outputs, MatrixView<T> out) override;
   void make_residual_tangents(Index first, MatrixView<T> tangents) override;
-  void make_residual_tangents_at(MatrixView<T> outputs, MatrixView<T> tangents) override;
+  void make_coefficients(MatrixView<T> outputs) override;
+  void make_residual_tangents_by(MatrixView<const T> coefficients, MatrixView<T> tangents) override;
   std::pair<MatrixView<const T>, const std::int32_t*> residuals(Index first, Index count) override;
   void residual_of(Index row, T* delta) override;
   void sum_gradients(MatrixView<const T> points, const Exclusions& exclusions, MatrixView<T> out) override {

@@ -42,12 +42,16 @@ void MarginClassifier<T>::make_residual_tangents(Index first, MatrixView<T> tang
   kernels().scale_rows(device(), {coefficients().rows_from(first, tangents.rows), tangents});
 }
 
-// Tangent after tangent has a curvature of its own: a matrix of one column each.
 template <class T>
-void MarginClassifier<T>::make_residual_tangents_at(MatrixView<T> outputs, MatrixView<T> tangents) {
+void MarginClassifier<T>::make_coefficients(MatrixView<T> outputs) {
   kernels().margin_pass(device(), {function_, outputs, data_.labels(), {}, {}, outputs});
-  const Index size = outputs.size();
-  kernels().scale_rows(device(), {{outputs.data, size, 1}, MatrixView<T>(tangents.data, size, 1)});
+}
+
+// Each number has a factor of its own: a matrix of one column.
+template <class T>
+void MarginClassifier<T>::make_residual_tangents_by(MatrixView<const T> coefficients, MatrixView<T> tangents) {
+  const Index size = tangents.size();
+  kernels().scale_rows(device(), {{coefficients.data, size, 1}, MatrixView<T>(tangents.data, size, 1)});
 }
 
 template <class T>

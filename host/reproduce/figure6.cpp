@@ -8,6 +8,7 @@
 #include <clout/host/reproduce/run.hpp>
 #include <clout/host/reproduce/spam_corpus.hpp>
 #include <clout/host/sample_space.hpp>
+#include <clout/host/tilted_fits.hpp>
 #include <clout/models/margin_classifier.hpp>
 #include <cmath>
 #include <numeric>
@@ -24,6 +25,7 @@ constexpr int kLevels = 6, kRepeats = 40, kRepeatsQuickly = 3;
 // Of a repeat's self-influence, this many of the largest and as many spread over all are solved for once more, by the
 // certified loop.
 constexpr Index kChecked = 8;
+constexpr Index kSideBySide = 8;  // repeats: a product with many vectors costs each a fraction of its own
 
 /// A fit of the spam filter.
 struct Fit {
@@ -54,7 +56,7 @@ class Experiment : ExperimentRun {
     load();
     io::Journal journal = open_checks();
     const cli::EmptyJournal nothing_yet{journal};
-    clean_ = fit(corpus_.train_labels, std::vector<double>(static_cast<std::size_t>(corpus_.train.columns)));
+    clean_ = fit_clean();
     seconds_["train"] = watch_.lap();
     check_all(journal);
     write();
@@ -67,23 +69,37 @@ class Experiment : ExperimentRun {
   MarginClassifier<double> model(const Labels& labels) const {
     return {data_->with_labels(labels), MarginLoss::logistic, 1.0, false, kL2};
   }
-  /// From `theta` to a gradient norm of 1e-10.
-  Fit fit(const Labels& labels, std::vector<double> theta);
+  Fit fit_clean();
+  /// What other labels add to the gradient (TiltedFits): [d].
+  std::vector<double> tilt_to(const Labels& labels) const;
+  /// Fits with these labels, side by side, from what `fits` hold to a gradient norm of 1e-10.
+  void fit(const std::vector<Labels>& labels, std::vector<Fit>& fits);
   double test_accuracy(const std::vector<double>& theta) const;
   void check_all(io::Journal& journal);
-  LabelRepeat check(int level, int number);
+  static std::uint64_t block_of(const LabelRepeat& repeat) {
+    return static_cast<std::uint64_t>((repeat.level - 1) * kRepeats + repeat.number);
+  }
+  /// Repeats side by side.
+  void check(std::vector<LabelRepeat>& block);
   /// (1/n) ∇ℓᵢᵀ H⁻¹ ∇ℓᵢ at the fit; a sample is certified, which `repeat` says.
   std::vector<double> self_influence(const Labels& labels, const Fit& fit, LabelRepeat& repeat);
-  /// Restores the labels of the first examples of `order`, ever more of them, and fits.
-  void restore(const Labels& flipped, const Fit& start, const std::vector<Index>& order,
-               std::array<LabelRepeat::Check, kCheckCounts>& checks);
-  void advance();
+  /// Labels are restored in this order, from the fit with flipped ones on.
+  struct Restoring {
+    std::vector<Index> order;
+    Labels flipped;
+    Fit start;
+    std::array<LabelRepeat::Check, kCheckCounts>* checks;
+  };
+  /// Restores the first examples of each order, ever more of them, and fits.
+  void restore(std::vector<Restoring>& all);
+  void advance(Index fits);
   void write();
 
   int repeats_;
   SpamCorpus corpus_;
   std::unique_ptr<Dataset<double>> data_;
-  std::unique_ptr<Dataset<float>> fast_data_;
+  std::unique_ptr<MarginClassifier<double>> exact_;  // with the true labels
+  std::unique_ptr<MarginClassifier<T>> fast_;
   std::shared_ptr<SampleSpace> space_;
   Index step_ = 0;  // n/20
   Fit clean_;
@@ -98,7 +114,8 @@ void Experiment<T>::load() {
   for (const auto& path : files) manifest_.add_input(path);
   data_ =
       std::make_unique<Dataset<double>>(Dataset<double>::from_sparse(*device_, corpus_.train, corpus_.train_labels, 2));
-  if constexpr (std::is_same_v<T, float>) fast_data_ = std::make_unique<Dataset<float>>(data_->template as<float>());
+  exact_ = std::make_unique<MarginClassifier<double>>(*data_, MarginLoss::logistic, 1.0, false, kL2);
+  fast_ = std::make_unique<MarginClassifier<T>>(data_->template as<T>(), MarginLoss::logistic, T(1), false, kL2);
   space_ = std::make_shared<SampleSpace>(corpus_.train);
   step_ = data_->examples() / 20;
   if (step_ == 0)
@@ -115,29 +132,51 @@ io::Journal Experiment<T>::open_checks() {
 }
 
 template <class T>
-Fit Experiment<T>::fit(const Labels& labels, std::vector<double> theta) {
-  MarginClassifier<double> exact = model(labels);
-  const TrainingOptions options{.tolerance = kGradientTolerance};
-  TrainingReport report;
-  if constexpr (std::is_same_v<T, double>) {
-    report = train<double>(exact, exact, theta, options);
-  } else {
-    MarginClassifier<T> fast(fast_data_->with_labels(labels), MarginLoss::logistic, T(1), false, kL2);
-    report = train<T>(exact, fast, theta, options);
-  }
+Fit Experiment<T>::fit_clean() {
+  std::vector<double> theta(static_cast<std::size_t>(corpus_.train.columns));
+  const TrainingReport report = train<T>(*exact_, *fast_, theta, {.tolerance = kGradientTolerance});
   if (!report.converged)
     throw NotCertified("reproduce: a fit stopped at a gradient norm of " + cli::number_text(report.gradient_norm, 3) +
                        "; expected at most 1e-10");
-  Fit fit{theta, outputs_of(corpus_.train, theta), report.objective, report.gradient_norm, test_accuracy(theta)};
-  for (std::size_t i = 0; i < labels.size(); ++i)
-    if (labels[i] == 0) fit.margins[i] = -fit.margins[i];
-  advance();
-  return fit;
+  advance(1);
+  return {theta, outputs_of(corpus_.train, theta), report.objective, report.gradient_norm, test_accuracy(theta)};
 }
 
 template <class T>
-void Experiment<T>::advance() {
-  if (progress() && fits_ > 0) progress()("fits", ++fits_done_, fits_);
+std::vector<double> Experiment<T>::tilt_to(const Labels& labels) const {
+  std::vector<double> tilt(static_cast<std::size_t>(corpus_.train.columns));
+  const SparseRows<double>& x = corpus_.train;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    const double change = corpus_.train_labels[i] - labels[i];
+    for (Index e = x.starts[i]; change != 0 && e < x.starts[i + 1]; ++e)
+      tilt[static_cast<std::size_t>(x.places[static_cast<std::size_t>(e)])] +=
+          change * x.values[static_cast<std::size_t>(e)] / static_cast<double>(labels.size());
+  }
+  return tilt;
+}
+
+template <class T>
+void Experiment<T>::fit(const std::vector<Labels>& labels, std::vector<Fit>& fits) {
+  std::vector<double> tilts, theta;
+  for (std::size_t j = 0; j < labels.size(); ++j) {
+    const std::vector<double> tilt = tilt_to(labels[j]);
+    tilts.insert(tilts.end(), tilt.begin(), tilt.end());
+    theta.insert(theta.end(), fits[j].theta.begin(), fits[j].theta.end());
+  }
+  const std::vector<double> norms = TiltedFits<T>(*exact_, *fast_, kGradientTolerance).fit(tilts, theta);
+  auto next = theta.begin();
+  for (std::size_t j = 0; j < labels.size(); ++j, next += corpus_.train.columns) {
+    fits[j].theta.assign(next, next + corpus_.train.columns);
+    fits[j].gradient_norm = norms[j];
+    fits[j].accuracy = test_accuracy(fits[j].theta);
+  }
+  advance(std::ssize(labels));
+}
+
+template <class T>
+void Experiment<T>::advance(Index fits) {
+  fits_done_ += static_cast<double>(fits);
+  if (progress() && fits_ > 0) progress()("fits", fits_done_, fits_);
 }
 
 template <class T>
@@ -155,43 +194,64 @@ void Experiment<T>::check_all(io::Journal& journal) {
   result_.examples = data_->examples();
   result_.step = step_;
   fits_ = (last - first + 1) * repeats_ * kFitsOfRepeat;
-  for (int level = first; level <= last; ++level)
+  for (int level = first; level <= last; ++level) {
+    std::vector<LabelRepeat> block;
     for (int number = 0; number < repeats_; ++number) {
-      const auto block = static_cast<std::uint64_t>((level - 1) * kRepeats + number);
-      const auto known = journal.completed().find(block);
-      if (known != journal.completed().end()) {
-        result_.repeats.push_back(LabelRepeat::from(level, number, known->second));
-        fits_done_ += kFitsOfRepeat;
-        continue;
+      LabelRepeat repeat;
+      repeat.level = level;
+      repeat.number = number;
+      const auto known = journal.completed().find(block_of(repeat));
+      if (known == journal.completed().end()) block.push_back(repeat);
+      else fits_done_ += kFitsOfRepeat;
+      if (std::ssize(block) == kSideBySide || (number + 1 == repeats_ && !block.empty())) {
+        check(block);
+        for (const LabelRepeat& each : block) journal.append(block_of(each), each.numbers());
+        block.clear();
       }
-      result_.repeats.push_back(check(level, number));
-      journal.append(block, result_.repeats.back().numbers());
     }
+    for (int number = 0; number < repeats_; ++number) {
+      LabelRepeat repeat;
+      repeat.level = level;
+      repeat.number = number;
+      result_.repeats.push_back(LabelRepeat::from(level, number, journal.completed().at(block_of(repeat))));
+    }
+  }
   seconds_["checks"] = watch_.lap();
 }
 
 // The seeds are the published code's: those of 40 repeats, three times over, belong to a level.
 template <class T>
-LabelRepeat Experiment<T>::check(int level, int number) {
-  LabelRepeat repeat;
-  repeat.level = level;
-  repeat.number = number;
-  const auto seed = static_cast<std::uint32_t>((level - 1) * 3 * kRepeats + 2 * number);
+void Experiment<T>::check(std::vector<LabelRepeat>& block) {
   const Index n = data_->examples();
-  Labels flipped = corpus_.train_labels;
-  for (const Index i : NumpyRandom(seed).choose(n, level * step_)) {
-    auto& label = flipped[static_cast<std::size_t>(i)];
-    label = 1 - label;
+  std::vector<std::uint32_t> seeds;
+  std::vector<Labels> flipped;
+  for (const LabelRepeat& repeat : block) {
+    seeds.push_back(static_cast<std::uint32_t>((repeat.level - 1) * 3 * kRepeats + 2 * repeat.number));
+    Labels labels = corpus_.train_labels;
+    for (const Index i : NumpyRandom(seeds.back()).choose(n, repeat.level * step_)) {
+      auto& label = labels[static_cast<std::size_t>(i)];
+      label = 1 - label;
+    }
+    flipped.push_back(std::move(labels));
   }
-  const Fit start = fit(flipped, clean_.theta);
-  repeat.flipped_accuracy = start.accuracy;
-  repeat.flipped_gradient_norm = start.gradient_norm;
-  std::vector<double> losses;  // log(1 + e^(−m)) falls with m, and m itself has no ties at 0
-  for (const double m : start.margins) losses.push_back(-m);
-  restore(flipped, start, by_size(self_influence(flipped, start, repeat)), repeat.checks[0]);
-  restore(flipped, start, by_size(losses), repeat.checks[1]);
-  restore(flipped, start, NumpyRandom(seed + 1).choose(n, n), repeat.checks[2]);
-  return repeat;
+  std::vector<Fit> starts(block.size(), clean_);
+  fit(flipped, starts);
+  std::vector<Restoring> all;  // three of each repeat
+  for (std::size_t r = 0; r < block.size(); ++r) {
+    Fit& start = starts[r];
+    block[r].flipped_accuracy = start.accuracy;
+    block[r].flipped_gradient_norm = start.gradient_norm;
+    start.margins = outputs_of(corpus_.train, start.theta);
+    for (std::size_t i = 0; i < start.margins.size(); ++i)
+      if (flipped[r][i] == 0) start.margins[i] = -start.margins[i];
+    std::vector<double> losses;  // log(1 + e^(−m)) falls with m, and m itself has no ties at 0
+    for (const double m : start.margins) losses.push_back(-m);
+    const std::vector<Index> orders[] = {by_size(self_influence(flipped[r], start, block[r])), by_size(losses),
+                                         NumpyRandom(seeds[r] + 1).choose(n, n)};
+    for (std::size_t method = 0; method < kCheckMethods.size(); ++method)
+      all.push_back({orders[method], flipped[r], start, &block[r].checks[method]});
+  }
+  restore(all);
 }
 
 template <class T>
@@ -218,20 +278,24 @@ std::vector<double> Experiment<T>::self_influence(const Labels& labels, const Fi
 }
 
 template <class T>
-void Experiment<T>::restore(const Labels& flipped, const Fit& start, const std::vector<Index>& order,
-                            std::array<LabelRepeat::Check, kCheckCounts>& checks) {
-  Labels labels = flipped;
-  Fit last = start;
-  Index fixed = 0;
-  auto next = order.begin();
-  for (LabelRepeat::Check& check : checks) {
-    for (Index i = 0; i < step_; ++i, ++next) {
-      const auto row = static_cast<std::size_t>(*next);
-      fixed += labels[row] != corpus_.train_labels[row];
-      labels[row] = corpus_.train_labels[row];
-    }
-    last = fit(labels, std::move(last.theta));
-    check = {static_cast<double>(fixed), last.accuracy, last.gradient_norm};
+void Experiment<T>::restore(std::vector<Restoring>& all) {
+  std::vector<Labels> labels;
+  std::vector<Fit> fits;
+  for (Restoring& each : all) {
+    labels.push_back(std::move(each.flipped));
+    fits.push_back(std::move(each.start));
+  }
+  std::vector<Index> fixed(all.size());
+  for (std::size_t check = 0; check < kCheckCounts; ++check) {
+    for (std::size_t j = 0; j < all.size(); ++j)
+      for (Index i = 0; i < step_; ++i) {
+        const auto row = static_cast<std::size_t>(all[j].order[check * static_cast<std::size_t>(step_) + static_cast<std::size_t>(i)]);
+        fixed[j] += labels[j][row] != corpus_.train_labels[row];
+        labels[j][row] = corpus_.train_labels[row];
+      }
+    fit(labels, fits);
+    for (std::size_t j = 0; j < all.size(); ++j)
+      (*all[j].checks)[check] = {static_cast<double>(fixed[j]), fits[j].accuracy, fits[j].gradient_norm};
   }
 }
 

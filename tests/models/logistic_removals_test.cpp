@@ -53,6 +53,29 @@ TYPED_TEST(LogisticRemovalsTest, Constants) {
   }
 }
 
+// So many removed that they are swept over instead.
+TYPED_TEST(LogisticRemovalsTest, ConstantsWithoutMostExamples) {
+  using T = typename TypeParam::Number;
+  for (const CaseSizes& sizes : {CaseSizes{8, 3, 2}, {8, 5, 3, true, false, true}}) {
+    const LogisticCase c(sizes);
+    const auto model = c.model<T>(this->device());
+    const Index p = model->parameters();
+    const std::vector<std::vector<Index>> groups{{0, 1, 2, 3, 4}, {7, 6, 5}, {2, 0, 4}};
+    const Removals removals(this->device(), groups, sizes.n);
+    ASSERT_GT(removals.exclusions().count, sizes.n);
+    Guarded<T> constants(this->device(), 3 * p);
+    model->removal_constants(removals, constants.view(3, p));
+    const std::vector<T> host = constants.to_host();
+    for (std::size_t j = 0; j < groups.size(); ++j) {
+      oracle::Vector expected = oracle::gradient(oracle::without(c.problem(), as_sizes(groups[j])), c.theta());
+      for (long double& value : expected) value *= share_left(c.problem(), groups[j]);
+      const std::vector<T> actual(host.begin() + static_cast<Index>(j) * p,
+                                  host.begin() + static_cast<Index>(j + 1) * p);
+      EXPECT_LE(relative_error(actual, expected), removal_bound<T>(sizes)) << sizes << ", set " << j;
+    }
+  }
+}
+
 TYPED_TEST(LogisticRemovalsTest, DifferencesKeepTheirRelativeAccuracyHoweverSmall) {
   using T = typename TypeParam::Number;
   for (const CaseSizes& sizes : removal_cases())
@@ -112,7 +135,10 @@ TYPED_TEST(LogisticRemovalsTest, HessianProductsFromScratch) {
     const oracle::Matrix elsewhere = c.vectors(kModels, 0.5), vectors = c.vectors(kModels, 1.0);
     const Buffer<T> parameters = upload_rows<T>(this->device(), elsewhere), v = upload_rows<T>(this->device(), vectors);
     Guarded<T> products(this->device(), kModels * p);
-    model->hessian_products_without(removals, parameters.view(kModels, p), v.view(kModels, p), products.view(kModels, p));
+    Guarded<T> curvatures(this->device(), sizes.n * kModels * sizes.classes);
+    const MatrixView<T> at_points = curvatures.view(sizes.n, kModels * sizes.classes);
+    model->curvatures_at(parameters.view(kModels, p), at_points);
+    model->hessian_products_with(at_points, removals, v.view(kModels, p), products.view(kModels, p));
     const std::vector<T> host = products.to_host();
     for (std::size_t j = 0; j < kGroups.size(); ++j) {
       const oracle::Vector expected =
@@ -136,8 +162,7 @@ TYPED_TEST(LogisticRemovalsTest, RemovingAllTheWeightIsRefused) {
     room.upload(std::vector<T>(static_cast<std::size_t>(2 * p)));
     for (const std::string& message : {refusal([&] { model->removal_constants(removals, out); }),
                                        refusal([&] { model->removal_differences(removals, offsets, out); }),
-                                       refusal([&] { model->gradients_without(removals, offsets, out); }),
-                                       refusal([&] { model->hessian_products_without(removals, offsets, offsets, out); })})
+                                       refusal([&] { model->gradients_without(removals, offsets, out); })})
       EXPECT_NE(message.find("something must stay"), std::string::npos) << message;
   }
 }

@@ -264,7 +264,9 @@ TYPED_TEST(MarginClassifierTest, RemovedExamplesAreGone) {
     model->gradients_without(removals, moved_memory.view(models, p), out.view(models, p));
     this->expect_near("gradients", out.to_host(), gradients, sizes);
     const Buffer<T> v = upload_rows<T>(this->device(), vectors);
-    model->hessian_products_without(removals, moved_memory.view(models, p), v.view(models, p), out.view(models, p));
+    Guarded<T> curvatures(this->device(), sizes.n * models);
+    model->curvatures_at(moved_memory.view(models, p), curvatures.view(sizes.n, models));
+    model->hessian_products_with(curvatures.view(sizes.n, models), removals, v.view(models, p), out.view(models, p));
     this->expect_near("Hessian products", out.to_host(), products, sizes);
     model->removal_differences(removals, offset_memory.view(models, p), out.view(models, p));
     this->expect_near("differences", out.to_host(), differences, sizes);
