@@ -2,6 +2,7 @@
 #include <spawn.h>
 #include <sys/wait.h>
 
+#include <clout/host/progress.hpp>
 #include <clout/host/reproduce/figure.hpp>
 #include <clout/kernels/error.hpp>
 #include <cstdlib>
@@ -54,6 +55,14 @@ fs::path find_script(const std::string& name) {
   throw InvalidInput("figure script " + name + ": not found; expected in share/clout/figures beside the program");
 }
 
+void run_script(const std::string& name, const std::vector<std::string>& arguments) {
+  std::vector<std::string> words{find_python(), find_script(name).string()};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  const int status = run_program(words, false);
+  if (status != 0) check_interrupt();  // a terminal's interrupt ends the script too
+  ensure(status == 0, "the script " + name + " failed with exit status " + std::to_string(status));
+}
+
 }  // namespace
 
 void require_plotting() {
@@ -64,10 +73,11 @@ void require_plotting() {
 }
 
 void draw_figure(const std::string& name, const std::vector<std::string>& arguments) {
-  std::vector<std::string> words{find_python(), find_script(name + ".py").string()};
-  words.insert(words.end(), arguments.begin(), arguments.end());
-  const int status = run_program(words, false);
-  ensure(status == 0, "the figure script failed with exit status " + std::to_string(status));
+  run_script(name + ".py", arguments);
+}
+
+void write_report(const fs::path& folder) {
+  run_script("report.py", {"--results", folder, "--out", folder / "report.html"});
 }
 
 std::vector<std::string> figure2_arguments(const fs::path& folder) {
