@@ -52,8 +52,8 @@ def read_table(path):
 
 
 def at(value, path):
-    """What stands at `path`: keys, positions, and objects that pick the first entry of a list which has their values; None
-    where nothing does."""
+    """What stands at `path`: keys, positions, and objects that pick the first entry of a list which has their values;
+    None where nothing does."""
     for step in path:
         if isinstance(step, dict) and isinstance(value, list):
             value = next((each for each in value if all(each.get(key) == step[key] for key in step)), None)
@@ -80,7 +80,8 @@ def certificates(facts, names=()):
 def picture(results, name):
     """The figure's file as (media type, bytes), from its folder or beside it; None where there is none."""
     places = [os.path.join(results, name, name), os.path.join(results, name)]
-    files = [(kind, place + suffix) for suffix, kind in ((".svg", "image/svg+xml"), (".png", "image/png")) for place in places]
+    files = [(kind, place + suffix) for suffix, kind in ((".svg", "image/svg+xml"), (".png", "image/png"))
+             for place in places]
     there = [(kind, path) for kind, path in files if os.path.isfile(path)]
     small = [(kind, path) for kind, path in there if kind == "image/png" or os.path.getsize(path) <= LARGEST_SVG]
     for kind, path in small or there:
@@ -139,7 +140,8 @@ def experiments(results):
     told = read_json(os.path.join(results, "experiments.json"))
     states = {each["name"]: each for each in told["experiments"]} if told else {}
     names = [name for name in table["experiments"] if told is None or name in states]
-    others = [name for name in sorted(os.listdir(results)) if os.path.exists(os.path.join(results, name, "summary.json"))]
+    others = [name for name in sorted(os.listdir(results))
+              if os.path.exists(os.path.join(results, name, "summary.json"))]
     names += [name for name in [*states, *(others if told is None else [])] if name not in names]
     return [experiment(results, name, table["experiments"].get(name, {}), table["sources"], states.get(name))
             for name in names]

@@ -40,7 +40,8 @@ tbody th { font-weight: normal; min-width: 11rem; }
 .failed { color: var(--bad); }
 .notice { background: var(--box); border-left: 4px solid var(--line); padding: .5rem .75rem; }
 .notice.failed { border-color: var(--bad); }
-dl { display: grid; grid-template-columns: fit-content(20rem) minmax(0, 1fr); gap: .2rem 1rem; margin: .5rem 0; font-size: .925rem; }
+dl { display: grid; grid-template-columns: fit-content(20rem) minmax(0, 1fr); gap: .2rem 1rem; margin: .5rem 0;
+  font-size: .925rem; }
 dt { color: var(--soft); }
 dd { margin: 0; }
 dt, dd, tbody th { overflow-wrap: anywhere; }
@@ -50,7 +51,8 @@ summary { cursor: pointer; color: var(--link); }
 pre { margin: .5rem 0 0; padding: .75rem; background: var(--box); font-size: .8125rem; line-height: 1.4; }
 .soft { color: var(--soft); }
 .first { display: block; color: var(--soft); font-size: .8125rem; }
-@media (max-width: 40rem) { body { padding: 1rem .75rem 3rem; } h1 { font-size: 1.4rem; } th, td { padding: .35rem .5rem; }
+@media (max-width: 40rem) { body { padding: 1rem .75rem 3rem; } h1 { font-size: 1.4rem; }
+  th, td { padding: .35rem .5rem; }
   dl { grid-template-columns: minmax(0, 1fr); gap: 0; } dd { margin-bottom: .4rem; } }
 """
 
@@ -182,7 +184,8 @@ def section(each):
         parts.append(how(each))
     if each["manifest"] is not None:
         text = escape(json.dumps(each["manifest"], indent=2, ensure_ascii=False))
-        parts.append(f"<details><summary>Manifest</summary>{scrolling('Manifest of ' + each['title'], f'<pre>{text}</pre>')}</details>")
+        box = scrolling("Manifest of " + each["title"], f"<pre>{text}</pre>")
+        parts.append(f"<details><summary>Manifest</summary>{box}</details>")
     return "\n".join(parts) + "\n</section>"
 
 

@@ -33,28 +33,33 @@ Facts read_object(const fs::path& path) {
 }
 
 /// Why results with this manifest are not those of `options`; empty where they are.
-std::string difference(const Facts& manifest, const cli::Options& options, const std::string& device) {
+std::string difference(const Facts& manifest, const cli::Options& options, const Facts& device) {
   const Facts expected{
       {"version", CLOUT_VERSION}, {"device", device}, {"seed", options.seed}, {"request", request_of(options)}};
   for (const auto& [key, value] : expected.items()) {
     const Facts found = manifest.value(key, Facts());
     if (found != value) return key + " " + found.dump() + "; expected " + value.dump();
   }
-  for (const Facts& input : manifest.value("inputs", Facts::array())) {
-    const fs::path path = input.value("path", "");
+  for (const Facts& input : manifest.at("inputs")) {
+    const fs::path path = input.at("path").get<std::string>();
     std::error_code unknown;
-    if (!fs::is_regular_file(path, unknown) || io::sha256_file(path) != input.value("sha256", ""))
+    if (!fs::is_regular_file(path, unknown) || Facts(io::sha256_file(path)) != input.at("sha256"))
       return "an input " + io::display(path) + " that is not there any more or has changed; expected the same files";
   }
   return {};
 }
 
 /// The folder of `options` holds an experiment's whole results.
-bool is_finished(const cli::Options& options, const std::string& device) {
+bool is_finished(const cli::Options& options, const Facts& device) {
   const fs::path folder(options.out);
   const Facts manifest = read_object(folder / "manifest.json"), summary = read_object(folder / "summary.json");
   if (manifest.is_null() || summary.is_null() || cli::holds_unfinished_work(options)) return false;
-  const std::string why = difference(manifest, options, device);
+  std::string why;
+  try {
+    why = difference(manifest, options, device);
+  } catch (const Facts::exception&) {
+    return false;  // no manifest of ours
+  }
   if (!why.empty())
     throw InvalidInput("--resume: " + io::display(folder) + " holds results of another request, with " + why +
                        ", or another --out");
@@ -67,8 +72,7 @@ class AllExperiments {
       : options_(call.options),
         experiments_(experiments),
         folder_(call.options, {"report.html", cli::kExperiments, "manifest.json"}),
-        device_(cli::open_device(options_)),
-        manifest_(cli::make_manifest(options_, call.command_line, *device_)) {
+        manifest_(cli::make_manifest(options_, call.command_line, *cli::open_device(options_))) {
     require_plotting();
     for (const ExperimentCall& each : experiments_) outcomes_.push_back(outcome_before(each.call.options));
   }
@@ -90,13 +94,12 @@ class AllExperiments {
   const cli::Options& options_;
   const std::vector<ExperimentCall>& experiments_;
   cli::OutputFolder folder_;
-  std::unique_ptr<Device> device_;
   io::Manifest manifest_;
   std::vector<Outcome> outcomes_;
 };
 
 AllExperiments::Outcome AllExperiments::outcome_before(const cli::Options& options) const {
-  if (options_.resume) return {is_finished(options, device_->info().name) ? State::finished : State::not_run};
+  if (options_.resume) return {is_finished(options, manifest_.to_json()["device"]) ? State::finished : State::not_run};
   if (cli::holds_unfinished_work(options))
     throw InvalidInput("--out: " + io::display(options.out) +
                        " holds unfinished work; expected --resume to go on with it, or another --out");

@@ -33,7 +33,8 @@ class Browser:
                 os.dup2(end, number)
 
         sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []  # it refuses to have one as root
-        command = [path, "--headless", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--remote-debugging-pipe",
+        command = [path, "--headless", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+                   "--remote-debugging-pipe",
                    f"--user-data-dir={folder}", *sandbox, "about:blank"]
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                          stderr=subprocess.DEVNULL, pass_fds=(3, 4), preexec_fn=move)
@@ -102,7 +103,8 @@ class Browser:
         """What the console and the log have of errors since the page was opened."""
         found = []
         for method, what in self.events:
-            if method == "Runtime.exceptionThrown" or (method == "Runtime.consoleAPICalled" and what["type"] in ("error", "assert")):
+            if method == "Runtime.exceptionThrown" or (method == "Runtime.consoleAPICalled"
+                                                       and what["type"] in ("error", "assert")):
                 found.append(str(what))
             elif method == "Log.entryAdded" and what["entry"]["level"] == "error":
                 found.append(what["entry"]["text"])

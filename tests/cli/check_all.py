@@ -3,7 +3,7 @@
 
     check_all.py --clout build/bin/clout --data data
 
-Figure 4 on its own data and figure 6 on a small corpus stand for the rest, whose data is not there: they are what fails.
+Figure 4 on its own data and figure 6 on a small corpus stand for the rest, whose data is not there: these fail.
 """
 
 import json
@@ -48,13 +48,15 @@ class All:
                 code = (codes or {}).get(each["name"], 2)
                 self.program.expect(each["exit_code"] == code and each["reason"], name, str(each))
         report = read(os.path.join(out, "report.html")).decode()
-        self.program.expect(report.count("Failed with exit code") == len(NAMES) - len(finished), name, "the report tells other failures")
+        self.program.expect(report.count("Failed with exit code") == len(NAMES) - len(finished), name,
+                            "the report tells other failures")
         for each in experiments:
             self.program.expect(f'<section id="{each["name"]}"' in report, name, f"{each['name']} is not in the report")
 
     def refused(self, name, out, expected, *more):
         done = self.run(out, *more)
-        self.program.expect(done.returncode == 2 and done.stderr.count("\n") == 1 and expected in done.stderr and not done.stdout,
+        self.program.expect(done.returncode == 2 and done.stderr.count("\n") == 1 and expected in done.stderr
+                            and not done.stdout,
                             name, f"{done.returncode}: {done.stderr}")
 
 
@@ -64,7 +66,8 @@ def same_as_alone(program, name, together, alone, words):
     if not program.expect(done.returncode == 0, name, done.stderr):
         return
     files = sorted(os.listdir(alone))
-    program.expect(sorted(os.listdir(together)) == files and len(files) >= 6, name, f"{sorted(os.listdir(together))}; alone {files}")
+    program.expect(sorted(os.listdir(together)) == files and len(files) >= 6, name,
+                   f"{sorted(os.listdir(together))}; alone {files}")
     for file in files:
         mine, its = (os.path.join(folder, file) for folder in (together, alone))
         if file not in ("summary.json", "manifest.json"):
@@ -81,7 +84,8 @@ def check_whole(program, runs, data, path):
     done = runs.run(path("all"), "--quick", "--json")
     program.expect(done.returncode == 2, "all", f"exit code {done.returncode}: {done.stderr}")
     lines = done.stderr.splitlines()
-    program.expect("clout: 5 of 8, figure4: begins" in lines and "clout: 1 of 8, figure1: begins" in lines, "progress", done.stderr)
+    program.expect("clout: 5 of 8, figure4: begins" in lines and "clout: 1 of 8, figure1: begins" in lines, "progress",
+                   done.stderr)
     failed = "clout: failed: figure1, figure2_linear, figure2_lissa, figure3, hospital, figure2_convnet ("
     program.expect(lines[-1].startswith(failed), "the last line", lines[-1])
     program.expect(json.loads(done.stdout)["figure4"] == "finished", "--json", done.stdout)
@@ -106,7 +110,8 @@ def check_resume(program, runs, data, path):
     runs.refused("--resume without --quick", path("all"), '"quick":true', "--resume")
     counts = os.path.join(data, "enron1-spam", "vocabulary.txt")
     os.rename(counts, counts + ".away")
-    runs.refused("--resume with other data", path("all"), "vocabulary.txt that is not there any more", "--quick", "--resume")
+    runs.refused("--resume with other data", path("all"), "vocabulary.txt that is not there any more", "--quick",
+                 "--resume")
     os.rename(counts + ".away", counts)
     os.remove(path("all/figure6/manifest.json"))  # as a kill leaves it
     runs.run(path("all"), "--quick", "--resume")
@@ -116,7 +121,8 @@ def check_resume(program, runs, data, path):
 
 def stop(runs, out, how):
     """Ends a run when figure 6 has begun its journal; the exit code and the last line, None where it was faster."""
-    job = subprocess.Popen([runs.program.path, *map(str, runs.words), "--out", out], env=ENVIRONMENT, stdout=subprocess.DEVNULL,
+    job = subprocess.Popen([runs.program.path, *map(str, runs.words), "--out", out], env=ENVIRONMENT,
+                           stdout=subprocess.DEVNULL,
                            stderr=subprocess.PIPE, text=True)
     journal = os.path.join(out, "figure6", "checks.journal")
     while job.poll() is None and not (os.path.exists(journal) and os.path.getsize(journal) > 3000):
@@ -135,14 +141,17 @@ def check_stopped(program, runs, data, path):
         if not program.expect(stopped is not None, how.name, "no journal was left"):
             continue
         program.expect(stopped[0] == (130 if how == signal.SIGINT else -how), how.name, str(stopped))
-        program.expect(how == signal.SIGKILL or stopped[1].endswith("what was finished is kept, --resume goes on"), how.name, stopped[1])
+        program.expect(how == signal.SIGKILL or stopped[1].endswith("what was finished is kept, --resume goes on"),
+                       how.name, stopped[1])
         report = read(os.path.join(out, "report.html")).decode()
-        program.expect(report.count("Failed with exit code") == 5 and "Not run yet." in report, how.name, "another report")
+        program.expect(report.count("Failed with exit code") == 5 and "Not run yet." in report, how.name,
+                       "another report")
         runs.refused(f"{how.name}, without --resume", out, "holds unfinished work; expected --resume")
         runs.run(out, "--resume")
         runs.expect_states(f"{how.name}, resumed", out, ("figure6",))
         for file in ("repeats.csv", "figure6.csv", "figure6.png"):
-            program.expect(read(os.path.join(out, "figure6", file)) == read(path(f"whole/{file}")), f"{how.name}, resumed",
+            program.expect(read(os.path.join(out, "figure6", file)) == read(path(f"whole/{file}")),
+                           f"{how.name}, resumed",
                            f"{file} has other bytes")
 
 
@@ -154,7 +163,8 @@ def check_codes(program, runs, mnist, path):
     others = All(program, mnist)
     done = others.run(path("memory"), "--quick", "--memory-limit", "1K")
     program.expect(done.returncode == 4, "no memory first", f"exit code {done.returncode}: {done.stderr}")
-    others.expect_states("no memory first", path("memory"), (), {name: 4 for name in NAMES if name[6:] in ("1", "2_linear", "2_lissa", "3")})
+    others.expect_states("no memory first", path("memory"), (),
+                         {name: 4 for name in NAMES if name[6:] in ("1", "2_linear", "2_lissa", "2_convnet", "3")})
 
 
 def check_refusals(program, runs, path):
@@ -162,9 +172,11 @@ def check_refusals(program, runs, path):
                           ("--test-features", "x")):
         runs.refused(option, path("no"), f"{option}: is of figure", option, value)
     done = program.run("reproduce", "all")
-    program.expect(done.returncode == 2 and done.stderr.count("\n") == 1 and "--out" in done.stderr, "no --out", done.stderr)
+    program.expect(done.returncode == 2 and done.stderr.count("\n") == 1 and "--out" in done.stderr, "no --out",
+                   done.stderr)
     done = program.run("reproduce", "all", "--device", "cuda:99", "--out", path("no"))
-    program.expect(done.returncode in (2, 4) and done.stderr.count("\n") == 1, "--device", f"{done.returncode}: {done.stderr}")
+    program.expect(done.returncode in (2, 4) and done.stderr.count("\n") == 1, "--device",
+                   f"{done.returncode}: {done.stderr}")
     program.expect(not os.path.exists(path("no")), "refused", "a folder is left")
     done = program.run("reproduce", "--help")
     program.expect("figure2_convnet" in done.stdout and "report.html" in done.stdout, "--help", done.stdout)

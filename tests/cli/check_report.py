@@ -29,7 +29,7 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.elements, self.open, self.section, self.text, self.rows, self.texts, self.unbalanced = [], [], "", {}, {}, [], []
+        self.elements, self.open, self.section, self.text, self.rows, self.unbalanced = [], [], "", {}, {}, []
         self.feed(text)
         self.close()
 
@@ -79,19 +79,23 @@ def is_picture(uri):
 def check_form(program, name, text, pictures):
     """What holds of every report, whatever is in it."""
     page = Page(text)
-    program.expect(len(text) < LARGEST and text.startswith("<!doctype html>") and not page.unbalanced and not page.open, name,
+    program.expect(len(text) < LARGEST and text.startswith("<!doctype html>") and not page.unbalanced
+                   and not page.open, name,
                    f"{len(text)} characters, left open {page.open}, closed elsewhere {page.unbalanced}")
-    program.expect(page.of("html") == [{"lang": "en"}] and len(page.of("title")) == len(page.of("h1")) == len(page.of("main")) == 1,
+    program.expect(page.of("html") == [{"lang": "en"}]
+                   and len(page.of("title")) == len(page.of("h1")) == len(page.of("main")) == 1,
                    name, "lang, title, h1 or main is not there once")
     levels = [int(tag[1]) for tag, _, _ in page.elements if re.fullmatch("h[1-6]", tag)]
     program.expect(levels[0] == 1 and all(b <= a + 1 for a, b in zip(levels, levels[1:])), name, f"headings {levels}")
     loading = {"script", "iframe", "object", "embed", "video", "audio", "source", "base", "form"}
-    program.expect(not loading & {tag for tag, _, _ in page.elements}, name, "an element that could load or run something")
+    program.expect(not loading & {tag for tag, _, _ in page.elements}, name,
+                   "an element that could load or run something")
     ids = [attributes["id"] for _, attributes, _ in page.elements if "id" in attributes]
     program.expect(len(ids) == len(set(ids)), name, "an id that stands twice")
     for tag, attributes, _ in page.elements:
         for key, value in attributes.items():
-            program.expect(not key.startswith("on") and key not in ("srcset", "style", "background"), name, f"{tag} {key}")
+            program.expect(not key.startswith("on") and key not in ("srcset", "style", "background"), name,
+                           f"{tag} {key}")
             if key in ("src", "href"):
                 inside = value.startswith("data:") or (value.startswith("#") and value[1:] in ids)
                 program.expect(inside, name, f"{tag} {key} {value[:60]}")
@@ -100,7 +104,8 @@ def check_form(program, name, text, pictures):
     images = page.of("img")
     program.expect(len(images) == pictures, name, f"{len(images)} pictures; expected {pictures}")
     for image in images:
-        program.expect(is_picture(image["src"]) and len(image["alt"]) > 20, name, f"a picture, {image['src'][:40]}, alt {image.get('alt')}")
+        program.expect(is_picture(image["src"]) and len(image["alt"]) > 20, name,
+                       f"a picture, {image['src'][:40]}, alt {image.get('alt')}")
     return page
 
 
@@ -138,7 +143,8 @@ def pairs_in_results():
 
 def check_numbers(program, page):
     """Rows of quantity, published, here, difference, source."""
-    rows = {name: [row for row in rows if len(row) == 5 and row[0] != "quantity"] for name, rows in page.rows.items() if name}
+    rows = {name: [row for row in rows if len(row) == 5 and row[0] != "quantity"] for name, rows in page.rows.items()
+            if name}
     left = {name: list(each) for name, each in rows.items()}
     for name, published, measured in pairs_in_results():
         place = 10.0 ** Decimal(str(published)).as_tuple().exponent  # of the published number's last digit
@@ -146,7 +152,8 @@ def check_numbers(program, page):
                      and abs(float(row[2]) - measured) <= 0.05001 * place), None)
         if program.expect(held is not None, f"{name}: {published}", f"does not stand beside {measured}"):
             left[name].remove(held)  # the same two may be published twice
-            program.expect(abs(float(held[3]) - (measured - published)) <= 0.051 * place and len(held[4]) > 4, f"{name}: {published}",
+            program.expect(abs(float(held[3]) - (measured - published)) <= 0.051 * place and len(held[4]) > 4,
+                           f"{name}: {published}",
                            f"difference {held[3]}, source {held[4]}")
     for name in ("figure3", "figure6", "hospital"):
         program.expect(not [row for row in left[name] if row[1] != "–"], name, f"more published numbers: {left[name]}")
@@ -155,7 +162,8 @@ def check_numbers(program, page):
         program.expect([row[1] for row in rows[name] if row[1] != "–"] == published, name, f"published: {rows[name]}")
     linear = {row[0]: row[2] for row in rows["figure2_linear"]}
     program.expect(linear["Pearson R, 500 most influential images"] == "0.99999", "below one", f"{linear}")
-    program.expect(all(row[2] != "–" for name in rows if name != "figure2_convnet" for row in rows[name]), "measured", "one is missing")
+    program.expect(all(row[2] != "–" for name in rows if name != "figure2_convnet" for row in rows[name]), "measured",
+                   "one is missing")
     for name, facts in ((name, in_results(name)) for name in rows if name != "figure2_convnet"):
         minutes, seconds = divmod(int(sum(facts["seconds"].values())), 60)
         expected = f"{minutes} min {seconds} s" if 60 * minutes + seconds >= 100 else f"{60 * minutes + seconds}."
@@ -164,18 +172,21 @@ def check_numbers(program, page):
 
 
 def check_odd(program, page, text):
-    expected = {"figure1": "Failed with exit code 3: ", "figure2_linear": "Not run yet.", "figure3": "A quick run", "figure4": "Failed",
+    expected = {"figure1": "Failed with exit code 3: ", "figure2_linear": "Not run yet.", "figure3": "A quick run",
+                "figure4": "Failed",
                 "figure6": "Begun and not finished", "unheard_of": "No published numbers"}
     for name, words in expected.items():
         program.expect(words in page.text[name], name, page.text[name][:200])
     program.expect(set(page.text) - {""} == set(expected), "sections", f"{sorted(page.text)}")
     program.expect(HOSTILE in page.text["figure1"] and "0.36602" not in text and "<script" not in text, "figure1",
                    "an earlier run's numbers, or the reason is not as it was written")
-    program.expect(page.text["unheard_of"].count(HOSTILE) >= 4 and "2.0 h" in page.text["unheard_of"], "unheard_of", page.text["unheard_of"][:300])
+    program.expect(page.text["unheard_of"].count(HOSTILE) >= 4 and "2.0 h" in page.text["unheard_of"], "unheard_of",
+                   page.text["unheard_of"][:300])
     pearson = {row[0]: row[2] for row in page.rows["figure3"] if len(row) == 5}
     program.expect(pearson["Pearson R, t = 0.001"] == "0.9999", "0.99999 in four digits", f"{pearson}")
     states = [row[1] for row in page.rows[""][1:]]
-    program.expect(states == ["failed", "not run yet", "finished, quick", "failed", "unfinished", "finished"], "states", f"{states}")
+    program.expect(states == ["failed", "not run yet", "finished, quick", "failed", "unfinished", "finished"],
+                   "states", f"{states}")
 
 
 def main():
@@ -202,10 +213,12 @@ def main():
             check_odd(program, check_form(program, "odd", text, 1), text)
 
         open(path("odd/figure3/summary.json"), "w", encoding="utf-8").write("[1,")
-        for results, out, expected in ((path("odd"), path("no.html"), "summary.json"), (path("nowhere"), path("no.html"), "nowhere"),
+        for results, out, expected in ((path("odd"), path("no.html"), "summary.json"),
+                                       (path("nowhere"), path("no.html"), "nowhere"),
                                        (RESULTS, path("no/no.html"), "no.html")):
             done = write_report(results, out)
-            program.expect(done.returncode == 2 and done.stderr.count("\n") == 1 and expected in done.stderr and not os.path.exists(out),
+            program.expect(done.returncode == 2 and done.stderr.count("\n") == 1 and expected in done.stderr
+                           and not os.path.exists(out),
                            f"refused: {expected}", f"{done.returncode}: {done.stderr}")
     return program.summary()
 

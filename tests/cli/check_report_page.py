@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""The report of `reproduce all` in a real browser: no error, every picture there, readable at 1280 and at 400 pixels, in
-light and in dark.
+"""The report of `reproduce all` in a real browser: no error, every picture there, readable at 1280 and at 400 pixels,
+in light and in dark.
 
     check_report_page.py [--pictures FOLDER]
 
@@ -35,11 +35,12 @@ FINDINGS = """
     return [255, 255, 255];
   };
   for (const each of document.querySelectorAll("details")) each.open = true;
-  const images = [...document.images], texts = [...document.body.querySelectorAll("*")].filter(e => [...e.childNodes].some(
-      c => c.nodeType === Node.TEXT_NODE && c.textContent.trim() !== ""));
+  const holds_text = e => [...e.childNodes].some(c => c.nodeType === Node.TEXT_NODE && c.textContent.trim() !== "");
+  const images = [...document.images], texts = [...document.body.querySelectorAll("*")].filter(holds_text);
   return {
     images: images.length, texts: texts.length,
-    broken: images.filter(i => !i.complete || i.naturalWidth === 0 || i.getBoundingClientRect().width < 100).map(i => i.alt),
+    broken: images.filter(
+        i => !i.complete || i.naturalWidth === 0 || i.getBoundingClientRect().width < 100).map(i => i.alt),
     wide: document.scrollingElement.scrollWidth > window.innerWidth ? [document.scrollingElement.scrollWidth] : [],
     cut: [...document.querySelectorAll("main > *, section > *")].filter(
         e => e.getBoundingClientRect().right > window.innerWidth + .5).map(e => e.tagName),
@@ -60,7 +61,8 @@ def check_page(program, browser, name, path, images, pictures):
             where = f"{name}, {width} pixels, {scheme}"
             browser.open(path, width, scheme=scheme)
             found = browser.value(FINDINGS)
-            program.expect(found["images"] == images and found["texts"] > 50, where, f"{found['images']} pictures; expected {images}")
+            program.expect(found["images"] == images and found["texts"] > 50, where,
+                           f"{found['images']} pictures; expected {images}")
             for what in ("broken", "wide", "cut", "small", "faint"):
                 program.expect(not found[what], f"{where}: {what}", str(found[what][:5]))
             program.expect(found["dark"] == (scheme == "dark"), where, "the colours are the other scheme's")

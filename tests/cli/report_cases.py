@@ -1,4 +1,4 @@
-"""Reports for the tests: of the results that come with the program, and of made-up ones that hold all that can go wrong."""
+"""Reports for the tests: of the results that come with the program, and of made-up ones with all that can go wrong."""
 
 import json
 import os
@@ -28,7 +28,8 @@ def make_odd_results(folder):
     states = [("figure1", "failed"), ("figure2_linear", "not run"), ("figure3", "finished"), ("figure6", "not run"),
               ("figure4", "failed"), ("unheard_of", "finished")]
     write_json(os.path.join(folder, "experiments.json"),
-               {"experiments": [{"name": name, "state": state, **({"exit_code": 3, "reason": HOSTILE} if state == "failed" else {})}
+               {"experiments": [{"name": name, "state": state,
+                                 **({"exit_code": 3, "reason": HOSTILE} if state == "failed" else {})}
                                 for name, state in states]})
     for name in ("figure1", "figure2_linear", "figure3"):  # the first two are an earlier run's
         shutil.copytree(os.path.join(RESULTS, name), os.path.join(folder, name))
@@ -41,5 +42,6 @@ def make_odd_results(folder):
     os.makedirs(os.path.join(folder, "figure6"))
     open(os.path.join(folder, "figure6", "checks.journal"), "wb").close()
     write_json(os.path.join(folder, "unheard_of", "summary.json"),
-               {"device": HOSTILE, "precision": "double", "seconds": {HOSTILE: 7200.0}, "max_gradient_norm": 1e-11, HOSTILE: {"duality_gap": 0.0}})
+               {"device": HOSTILE, "precision": "double", "seconds": {HOSTILE: 7200.0}, "max_gradient_norm": 1e-11,
+                HOSTILE: {"duality_gap": 0.0}})
     write_json(os.path.join(folder, "unheard_of", "manifest.json"), {"command_line": [HOSTILE], "cpu": HOSTILE})
