@@ -86,6 +86,7 @@ class AllExperiments {
   };
 
   Outcome outcome_before(const cli::Options& options) const;
+  /// Throws Interrupted and nothing else; the report then tells what was begun.
   Outcome attempt(const ExperimentCall& experiment) const;
   void say(std::size_t which, const std::string& what) const;
   void write_states() const;
@@ -111,6 +112,7 @@ AllExperiments::Outcome AllExperiments::attempt(const ExperimentCall& experiment
     experiment.run(experiment.call);
     return {State::finished};
   } catch (const Interrupted&) {
+    write_states();
     throw;
   } catch (const std::exception& error) {
     return {State::failed, cli::failure_of(error)};

@@ -146,6 +146,8 @@ def check_stopped(program, runs, data, path):
         report = read(os.path.join(out, "report.html")).decode()
         program.expect(report.count("Failed with exit code") == 5 and "Not run yet." in report, how.name,
                        "another report")
+        if how == signal.SIGINT:
+            program.expect("Begun and not finished" in report, how.name, "figure 6 does not stand in the report as begun")
         runs.refused(f"{how.name}, without --resume", out, "holds unfinished work; expected --resume")
         runs.run(out, "--resume")
         runs.expect_states(f"{how.name}, resumed", out, ("figure6",))
