@@ -162,11 +162,11 @@ def check_codes(program, runs, mnist, path):
     done = runs.run(path("codes"), "--quick", "--memory-limit", "1K")
     program.expect(done.returncode == 2, "no data first", f"exit code {done.returncode}")
     runs.expect_states("no data first", path("codes"), (), {"figure4": 4, "figure6": 4})
-    others = All(program, mnist)
+    others = All(program, mnist)  # the last experiment misses its list of rows: the first and the last code differ
     done = others.run(path("memory"), "--quick", "--memory-limit", "1K")
     program.expect(done.returncode == 4, "no memory first", f"exit code {done.returncode}: {done.stderr}")
     others.expect_states("no memory first", path("memory"), (),
-                         {name: 4 for name in NAMES if name[6:] in ("1", "2_linear", "2_lissa", "2_convnet", "3")})
+                         {name: 4 for name in NAMES if name[6:] in ("1", "2_linear", "2_lissa", "3")})
 
 
 def check_refusals(program, runs, path):
@@ -193,9 +193,12 @@ def main():
     program = Program(options.clout, options.device)
     with scratch() as folder:
         path = lambda name: os.path.join(folder, name)
-        for name, sets in (("data", ("cifar10-dog-ship", "models")), ("few", ()), ("digits", ("mnist",))):
+        digits = [f"mnist/{part}-ubyte.gz" for part in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3",
+                                                        "t10k-labels-idx1")]
+        for name, sets in (("data", ("cifar10-dog-ship", "models")), ("few", ()), ("digits", digits)):
             os.makedirs(path(name))
             for each in sets:
+                os.makedirs(os.path.dirname(path(f"{name}/{each}")), exist_ok=True)
                 os.symlink(os.path.join(os.path.abspath(options.data), each), path(f"{name}/{each}"))
         write_corpus(path("enron1.tsv.gz"))
         for name in ("data", "few"):
