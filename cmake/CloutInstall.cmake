@@ -4,7 +4,7 @@ include(CMakePackageConfigHelpers)
 set(clout_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/clout)
 set(clout_share_dir ${CMAKE_INSTALL_DATADIR}/clout)
 
-# The program, its data and the scripts that draw its figures.
+# The program, its data, the scripts that draw its figures and write its report, and the published numbers.
 if(TARGET clout)
   # CUDA's libraries often lie where the loader does not look by itself.
   if(NOT CMAKE_INSTALL_RPATH)
@@ -14,7 +14,7 @@ if(TARGET clout)
   foreach(data mnist models enron1-spam hospital-readmission cifar10-dog-ship)
     install(DIRECTORY ${PROJECT_SOURCE_DIR}/data/${data} DESTINATION ${clout_share_dir}/data)
   endforeach()
-  install(DIRECTORY ${PROJECT_SOURCE_DIR}/host/figures DESTINATION ${clout_share_dir} FILES_MATCHING PATTERN "*.py")
+  install(DIRECTORY ${PROJECT_SOURCE_DIR}/host/figures DESTINATION ${clout_share_dir} FILES_MATCHING PATTERN "*.py" PATTERN "*.json")
 endif()
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${clout_share_dir})
 

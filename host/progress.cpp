@@ -39,7 +39,9 @@ void check_interrupt() {
   if (interrupted) throw Interrupted("interrupted");
 }
 
-ProgressBar::ProgressBar(std::optional<bool> shown) : shown_(shown.value_or(isatty(STDERR_FILENO) == 1)) {
+bool is_on_terminal() { return isatty(STDERR_FILENO) == 1; }
+
+ProgressBar::ProgressBar(std::optional<bool> shown) : shown_(shown.value_or(is_on_terminal())) {
   callback_ = [this](const std::string& stage, double done, double total) {
     check_interrupt();
     update(stage, done, total);

@@ -8,10 +8,13 @@
 
 namespace clout {
 
+/// Standard error is a terminal: there progress is shown unless an option says otherwise.
+bool is_on_terminal();
+
 /// Draws on standard error; only on a terminal unless forced. Its callback throws Interrupted after SIGINT or SIGTERM.
 class ProgressBar {
  public:
-  /// `shown` null: where standard error is a terminal.
+  /// `shown` null: as is_on_terminal().
   explicit ProgressBar(std::optional<bool> shown = {});
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;

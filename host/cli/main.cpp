@@ -8,7 +8,6 @@
 #include <csignal>
 #include <cstdio>
 #include <iostream>
-#include <new>
 
 namespace clout::cli {
 
@@ -22,12 +21,9 @@ CLI::App& add_verb(CLI::App& app, const std::string& name, const std::string& wh
 
 namespace {
 
-/// Messages are one line, whatever they were made from.
-int fail(Fault fault, std::string message) {
-  for (char& c : message)
-    if (c == '\n') c = ' ';
-  std::fprintf(stderr, "clout: %s\n", message.c_str());
-  return static_cast<int>(fault);
+int fail(const Failure& failure) {
+  std::fprintf(stderr, "clout: %s\n", failure.message.c_str());
+  return static_cast<int>(failure.fault);
 }
 
 /// An option whose description begins with names of models or of solvers ("logistic, margin: …") is of those alone: given
@@ -89,8 +85,8 @@ void expect_verb(const CLI::App& app, const std::string& word) {
 int printed() {
   std::cout.flush();
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout.good()) return 0;
-  return fail(Fault::input,
-              "standard output: cannot be written; expected room for what is printed (result files are whole)");
+  return fail(
+      {Fault::input, "standard output: cannot be written; expected room for what is printed (result files are whole)"});
 }
 
 int run(int argc, char** argv) {
@@ -115,9 +111,9 @@ int run(int argc, char** argv) {
     app.exit(request);
     return printed();
   } catch (const InvalidInput& error) {
-    return fail(error.fault(), error.what());
+    return fail(failure_of(error));
   } catch (const CLI::ParseError& error) {
-    return fail(Fault::input, usage_line(error) + " (clout --help, clout VERB --help)");
+    return fail(failure_of(InvalidInput(usage_line(error) + " (clout --help, clout VERB --help)")));
   }
   const CLI::App& verb = *app.get_subcommands().front();
   catch_interrupts();
@@ -135,15 +131,9 @@ int run(int argc, char** argv) {
   } catch (const Interrupted& error) {
     const bool goes_on = verb.get_option_no_throw("--resume") != nullptr && holds_unfinished_work(call.options);
     const char* left = goes_on ? "; what was finished is kept, --resume goes on" : "; nothing was written";
-    return fail(error.fault(), std::string(error.what()) + left);
-  } catch (const InternalError& error) {
-    return fail(Fault::internal, std::string("internal error (a bug: please report): ") + error.what());
-  } catch (const Error& error) {
-    return fail(error.fault(), error.what());
-  } catch (const std::bad_alloc&) {
-    return fail(Fault::device, "out of memory on the host; a smaller request, or a machine with more memory");
+    return fail({error.fault(), std::string(error.what()) + left});
   } catch (const std::exception& error) {
-    return fail(Fault::internal, std::string("internal error (a bug: please report): ") + error.what());
+    return fail(failure_of(error));
   }
 }
 

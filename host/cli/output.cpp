@@ -3,6 +3,7 @@
 #include <clout/host/io/npy.hpp>
 #include <cmath>
 #include <cstdio>
+#include <new>
 
 namespace clout::cli {
 
@@ -91,6 +92,17 @@ nlohmann::ordered_json to_json(const SolveReport& report) {
   facts.update(lissa_facts(report));
   facts["columns"] = std::move(columns);
   return facts;
+}
+
+Failure failure_of(const std::exception& error) {
+  Failure failure{Fault::internal, std::string("internal error (a bug: please report): ") + error.what()};
+  if (dynamic_cast<const std::bad_alloc*>(&error))
+    failure = {Fault::device, "out of memory on the host; a smaller request, or a machine with more memory"};
+  else if (const auto* told = dynamic_cast<const Error*>(&error); told && told->fault() != Fault::internal)
+    failure = {told->fault(), told->what()};
+  for (char& c : failure.message)
+    if (c == '\n') c = ' ';  // messages are one line, whatever they were made from
+  return failure;
 }
 
 void settle(const Options& options, const SolveReport& report) {
@@ -206,7 +218,7 @@ bool is_finished(const Options& options, const OutputFolder& folder, const char*
 bool holds_unfinished_work(const Options& options) {
   std::error_code unreadable;
   for (const fs::directory_entry& entry : fs::directory_iterator(options.out, unreadable))
-    if (entry.path().extension() == ".journal") return true;
+    if (entry.path().extension() == ".journal" || entry.path().filename() == kExperiments) return true;
   return false;
 }
 

@@ -23,6 +23,13 @@ nlohmann::ordered_json to_json(const SolveReport& report);
 /// How LiSSA worked, for all columns together; empty for other solvers.
 nlohmann::ordered_json lissa_facts(const SolveReport& report);
 
+/// What ended a run: the exit code that stands for it, and the line that says it.
+struct Failure {
+  Fault fault;
+  std::string message;
+};
+Failure failure_of(const std::exception& error);
+
 /// Throws NotCertified unless the report is certified or --allow-uncertified is given; then it warns.
 void settle(const Options& options, const SolveReport& report);
 
@@ -73,7 +80,10 @@ struct EmptyJournal {
 
 inline constexpr const char* kReport = ".report.json";
 
-/// --out holds a journal, which no run leaves without blocks in it: --resume goes on.
+/// What `reproduce all` keeps of its experiments.
+inline constexpr const char* kExperiments = "experiments.json";
+
+/// --out holds a journal, which no run leaves without blocks in it, or what `reproduce all` has done: --resume goes on.
 bool holds_unfinished_work(const Options& options);
 
 /// Checks early, before anything is computed, that --out, its manifest and what else will lie `beside` it (FILE and

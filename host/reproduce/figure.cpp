@@ -2,6 +2,7 @@
 #include <spawn.h>
 #include <sys/wait.h>
 
+#include <clout/host/progress.hpp>
 #include <clout/host/reproduce/figure.hpp>
 #include <clout/kernels/error.hpp>
 #include <cstdlib>
@@ -34,14 +35,17 @@ int run_program(const std::vector<std::string>& words, bool silent) {
   return WEXITSTATUS(status);
 }
 
-/// The first Python that can draw; empty where none can.
-std::string find_python() {
-  std::vector<std::string> candidates;
-  if (const char* named = std::getenv("CLOUT_PYTHON"); named != nullptr && *named != '\0') candidates = {named};
-  else candidates = {"python3", "/usr/bin/python3"};
-  for (const std::string& python : candidates)
-    if (run_program({python, "-c", "import matplotlib, numpy"}, true) == 0) return python;
-  return {};
+/// The first Python that can draw, looked for once; empty where none can.
+const std::string& drawing_python() {
+  static const std::string python = [] {
+    std::vector<std::string> candidates;
+    if (const char* named = std::getenv("CLOUT_PYTHON"); named != nullptr && *named != '\0') candidates = {named};
+    else candidates = {"python3", "/usr/bin/python3"};
+    for (const std::string& candidate : candidates)
+      if (run_program({candidate, "-c", "import matplotlib, numpy"}, true) == 0) return candidate;
+    return std::string();
+  }();
+  return python;
 }
 
 fs::path find_script(const std::string& name) {
@@ -54,20 +58,29 @@ fs::path find_script(const std::string& name) {
   throw InvalidInput("figure script " + name + ": not found; expected in share/clout/figures beside the program");
 }
 
+void run_script(const std::string& name, const std::vector<std::string>& arguments) {
+  std::vector<std::string> words{drawing_python(), find_script(name).string()};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  const int status = run_program(words, false);
+  if (status != 0) check_interrupt();  // a terminal's interrupt ends the script too
+  ensure(status == 0, "the script " + name + " failed with exit status " + std::to_string(status));
+}
+
 }  // namespace
 
 void require_plotting() {
-  if (find_python().empty())
+  if (drawing_python().empty())
     throw InvalidInput(
         "figures: no python3 with matplotlib and numpy was found; expected Debian's python3-matplotlib, or "
         "CLOUT_PYTHON naming such a python3");
 }
 
 void draw_figure(const std::string& name, const std::vector<std::string>& arguments) {
-  std::vector<std::string> words{find_python(), find_script(name + ".py").string()};
-  words.insert(words.end(), arguments.begin(), arguments.end());
-  const int status = run_program(words, false);
-  ensure(status == 0, "the figure script failed with exit status " + std::to_string(status));
+  run_script(name + ".py", arguments);
+}
+
+void write_report(const fs::path& folder) {
+  run_script("report.py", {"--results", folder, "--out", folder / "report.html"});
 }
 
 std::vector<std::string> figure2_arguments(const fs::path& folder) {

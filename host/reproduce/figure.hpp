@@ -1,5 +1,5 @@
 #pragma once
-// Figures are drawn by the Python scripts of host/figures, from the files that a run wrote.
+// Figures and the report are made by the Python scripts of host/figures, from the files that runs wrote.
 
 #include <filesystem>
 #include <initializer_list>
@@ -18,8 +18,12 @@ inline constexpr std::initializer_list<const char*> kFigure2Results = {
 /// the environment, the python3 on PATH, or the system's.
 void require_plotting();
 
-/// NAME.png and .svg by the script NAME.py of host/figures, which is given `arguments`.
+/// NAME.png and .svg by the script NAME.py of host/figures, which is given `arguments`. Throws Interrupted where it
+/// was, and InternalError where it fails.
 void draw_figure(const std::string& name, const std::vector<std::string>& arguments);
+
+/// report.html of the experiments' folders in `folder`, by report.py; throws as draw_figure does.
+void write_report(const std::filesystem::path& folder);
 
 /// What the scripts of figure 2 are given: the files that its panels wrote into `folder`.
 std::vector<std::string> figure2_arguments(const std::filesystem::path& folder);

@@ -4,6 +4,18 @@
 
 namespace clout::reproduce {
 
+nlohmann::ordered_json request_of(const cli::Options& o) {
+  nlohmann::ordered_json request{{"figure", o.figure}, {"precision", o.precision}, {"quick", o.quick}};
+  for (const auto& [name, value] : {std::pair("panel", o.panel),
+                                    {"levels", o.is_given("--levels") ? o.levels : ""},
+                                    {"checkpoint", o.checkpoint},
+                                    {"train_features", o.train_features},
+                                    {"test_features", o.test_features},
+                                    {"data", o.data}})
+    if (!value.empty()) request[name] = value;
+  return request;
+}
+
 ExperimentRun::ExperimentRun(const cli::Invocation& call, std::initializer_list<const char*> results)
     : options_(call.options),
       folder_(call.options, results),
@@ -11,6 +23,7 @@ ExperimentRun::ExperimentRun(const cli::Invocation& call, std::initializer_list<
       manifest_(cli::make_manifest(call.options, call.command_line, *device_)),
       bar_(options_.quiet && !options_.progress ? std::optional(false) : options_.progress) {
   require_plotting();
+  manifest_.set("request", request_of(options_));
 }
 
 std::optional<std::filesystem::path> ExperimentRun::data_folder() const {

@@ -24,6 +24,10 @@ class Stopwatch {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
+/// What was asked for: every option that changes an experiment's results, but for the device. Stands in the manifest,
+/// so that `all --resume` can tell whether results are those of its own request.
+nlohmann::ordered_json request_of(const cli::Options& options);
+
 /// An experiment derives from it.
 class ExperimentRun {
  protected:
