@@ -112,8 +112,8 @@ std::vector<double> Attack::test_gradient(const std::vector<Index>& tests, const
   return gradient.to_host();
 }
 
-// ‖∇ₓ(s·∇θℓᵢ)‖₁ for all sets and rows. On a network it is ‖Jᵢᵀuᵢ‖₁, u the gradient by the features: a row's Jacobian once,
-// and a product for all sets together.
+// ‖∇ₓ(s·∇θℓᵢ)‖₁ for all sets and rows. On a network it is ‖Jᵢᵀuᵢ‖₁, u the gradient by the features: for many sets a row's
+// Jacobian once, and a product for all of them together; for few a way back for each.
 std::vector<std::vector<Index>> Attack::strongest(const std::vector<std::vector<Index>>& tests, Index count,
                                                   const Progress& progress) {
   Device& device = train_.device();
@@ -131,27 +131,29 @@ std::vector<std::vector<Index>> Attack::strongest(const std::vector<std::vector<
   if (!report.certified()) throw NotCertified("attack: a solve's residual stays above 1e-10: raise --l2");
 
   std::vector<double> sizes(at(sets * n));  // [sets][n]
+  const bool by_jacobians = below_ && 2 * sets > width;
   for (Index row = 0; row < n; row += kRowsAtOnce) {
     const Index rows = std::min(kRowsAtOnce, n - row);
-    const std::vector<double> jacobians = below_ ? below_->jacobians(train_, row, rows) : std::vector<double>{};
+    const std::vector<double> jacobians = by_jacobians ? below_->jacobians(train_, row, rows) : std::vector<double>{};
+    const Dataset<double> images = as_images(train_.host_features(row, rows));
     for (Index set = 0; set < sets; set += kTestsAtOnce) {
       const Index some = std::min(kTestsAtOnce, sets - set);
       Buffer<double> gradients(device, some * rows * width);
       base_.model().input_gradients(s.view(sets, p).rows_from(set, some), row, rows, gradients.view(some, rows * width));
-      const std::vector<double> u = gradients.to_host();
-      std::vector<double> by_inputs(at(below_ ? some * d : 0));
-      for (Index i = 0; i < rows; ++i) {
-        const double* of_row = &u[at(i * width)];  // [some], rows·width apart
-        Index apart = rows * width;
-        if (below_) {
-          cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, static_cast<int>(some), static_cast<int>(d),
-                      static_cast<int>(width), 1.0, of_row, static_cast<int>(apart), &jacobians[at(i * d)],
-                      static_cast<int>(rows * d), 0.0, by_inputs.data(), static_cast<int>(d));
-          of_row = by_inputs.data();
-          apart = d;
-        }
+      const std::vector<double> u = gradients.to_host();  // [some][rows][width]
+      std::vector<double> by_inputs(at(some * d));
+      for (Index j = 0; !by_jacobians && j < some; ++j) {
+        const auto own = std::span(u).subspan(at(j * rows * width), at(rows * width));
+        const std::vector<double> back = below_ ? below_->pull_back(images, own) : std::vector<double>(own.begin(), own.end());
+        for (Index i = 0; i < rows; ++i)
+          sizes[at((set + j) * n + row + i)] = cblas_dasum(static_cast<int>(d), &back[at(i * d)], 1);
+      }
+      for (Index i = 0; by_jacobians && i < rows; ++i) {
+        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, static_cast<int>(some), static_cast<int>(d),
+                    static_cast<int>(width), 1.0, &u[at(i * width)], static_cast<int>(rows * width), &jacobians[at(i * d)],
+                    static_cast<int>(rows * d), 0.0, by_inputs.data(), static_cast<int>(d));
         for (Index j = 0; j < some; ++j)
-          sizes[at((set + j) * n + row + i)] = cblas_dasum(static_cast<int>(d), of_row + j * apart, 1);
+          sizes[at((set + j) * n + row + i)] = cblas_dasum(static_cast<int>(d), &by_inputs[at(j * d)], 1);
       }
     }
     if (progress) progress("choose", static_cast<double>(row + rows), static_cast<double>(n));

@@ -25,7 +25,7 @@ constexpr int kLevels = 6, kRepeats = 40, kRepeatsQuickly = 3;
 // Of a repeat's self-influence, this many of the largest and as many spread over all are solved for once more, by the
 // certified loop.
 constexpr Index kChecked = 8;
-constexpr Index kSideBySide = 8;  // repeats: a product with many vectors costs each a fraction of its own
+constexpr int kSideBySide = 8;  // repeats: a product with many vectors costs each a fraction of its own
 
 /// A fit of the spam filter.
 struct Fit {
@@ -76,7 +76,7 @@ class Experiment : ExperimentRun {
   void fit(const std::vector<Labels>& labels, std::vector<Fit>& fits);
   double test_accuracy(const std::vector<double>& theta) const;
   void check_all(io::Journal& journal);
-  static std::uint64_t block_of(const LabelRepeat& repeat) {
+  static std::uint64_t place_of(const LabelRepeat& repeat) {
     return static_cast<std::uint64_t>((repeat.level - 1) * kRepeats + repeat.number);
   }
   /// Repeats side by side.
@@ -189,33 +189,27 @@ double Experiment<T>::test_accuracy(const std::vector<double>& theta) const {
 
 template <class T>
 void Experiment<T>::check_all(io::Journal& journal) {
-  constexpr int kFitsOfRepeat = 1 + static_cast<int>(kCheckMethods.size() * kCheckCounts);
+  constexpr std::size_t kFitsOfRepeat = 1 + kCheckMethods.size() * kCheckCounts;
   const int first = options_.levels == "all" ? 1 : kPublishedLevel, last = options_.levels == "all" ? kLevels : first;
   result_.examples = data_->examples();
   result_.step = step_;
-  fits_ = (last - first + 1) * repeats_ * kFitsOfRepeat;
-  for (int level = first; level <= last; ++level) {
-    std::vector<LabelRepeat> block;
-    for (int number = 0; number < repeats_; ++number) {
-      LabelRepeat repeat;
-      repeat.level = level;
-      repeat.number = number;
-      const auto known = journal.completed().find(block_of(repeat));
-      if (known == journal.completed().end()) block.push_back(repeat);
-      else fits_done_ += kFitsOfRepeat;
-      if (std::ssize(block) == kSideBySide || (number + 1 == repeats_ && !block.empty())) {
-        check(block);
-        for (const LabelRepeat& each : block) journal.append(block_of(each), each.numbers());
-        block.clear();
+  fits_ = static_cast<double>((last - first + 1) * repeats_) * static_cast<double>(kFitsOfRepeat);
+  for (int level = first; level <= last; ++level)
+    for (int number = 0; number < repeats_; number += kSideBySide) {
+      std::vector<LabelRepeat> block;  // computed whole, so that its bits do not depend on where a run was stopped
+      for (int each = number; each < std::min(repeats_, number + kSideBySide); ++each) {
+        block.emplace_back();
+        block.back().level = level;
+        block.back().number = each;
+      }
+      const auto is_known = [&](const LabelRepeat& repeat) { return journal.completed().contains(place_of(repeat)); };
+      if (std::ranges::all_of(block, is_known)) fits_done_ += static_cast<double>(block.size() * kFitsOfRepeat);
+      else check(block);
+      for (const LabelRepeat& repeat : block) {
+        if (!is_known(repeat)) journal.append(place_of(repeat), repeat.numbers());
+        result_.repeats.push_back(LabelRepeat::from(level, repeat.number, journal.completed().at(place_of(repeat))));
       }
     }
-    for (int number = 0; number < repeats_; ++number) {
-      LabelRepeat repeat;
-      repeat.level = level;
-      repeat.number = number;
-      result_.repeats.push_back(LabelRepeat::from(level, number, journal.completed().at(block_of(repeat))));
-    }
-  }
   seconds_["checks"] = watch_.lap();
 }
 

@@ -84,12 +84,12 @@ def check_whole(program, runs, data, path):
     done = runs.run(path("all"), "--quick", "--json")
     program.expect(done.returncode == 2, "all", f"exit code {done.returncode}: {done.stderr}")
     lines = done.stderr.splitlines()
-    program.expect("clout: 5 of 8, figure4: begins" in lines and "clout: 1 of 8, figure1: begins" in lines, "progress",
+    program.expect("clout: 5 of 9, figure4: begins" in lines and "clout: 1 of 9, figure1: begins" in lines, "progress",
                    done.stderr)
     failed = "clout: failed: figure1, figure2_linear, figure2_lissa, figure3, hospital, figure2_convnet ("
     program.expect(lines[-1].startswith(failed), "the last line", lines[-1])
     program.expect(json.loads(done.stdout)["figure4"] == "finished", "--json", done.stdout)
-    runs.expect_states("all", path("all"), ("figure4", "figure6"))
+    runs.expect_states("all", path("all"), ("figure4", "figure5", "figure6"))
     same_as_alone(program, "figure4", path("all/figure4"), path("figure4"), ["figure4", "--data", data])
     same_as_alone(program, "figure6", path("all/figure6"), path("figure6"), ["figure6", "--quick", "--data", data])
     words = read_json(path("all/figure6/manifest.json"))["command_line"][1:]
@@ -105,7 +105,7 @@ def check_resume(program, runs, data, path):
     program.expect(done.returncode == 2 and not done.stdout and "begins" not in done.stderr, "--resume --quiet",
                    f"{done.returncode}: {done.stdout}{done.stderr}")
     program.expect([os.stat(file).st_mtime_ns for file in files] == before, "--resume", "what was finished ran again")
-    runs.expect_states("--resume", path("all"), ("figure4", "figure6"))
+    runs.expect_states("--resume", path("all"), ("figure4", "figure5", "figure6"))
     runs.refused("--resume with another seed", path("all"), "seed 0; expected 1", "--quick", "--resume", "--seed", 1)
     runs.refused("--resume without --quick", path("all"), '"quick":true', "--resume")
     counts = os.path.join(data, "enron1-spam", "vocabulary.txt")
@@ -116,7 +116,7 @@ def check_resume(program, runs, data, path):
     os.remove(path("all/figure6/manifest.json"))  # as a kill leaves it
     runs.run(path("all"), "--quick", "--resume")
     program.expect(os.stat(files[1]).st_mtime_ns > before[1], "--resume", "what has no manifest did not run again")
-    runs.expect_states("--resume without a manifest", path("all"), ("figure4", "figure6"))
+    runs.expect_states("--resume without a manifest", path("all"), ("figure4", "figure5", "figure6"))
 
 
 def stop(runs, out, how):
@@ -144,7 +144,7 @@ def check_stopped(program, runs, data, path):
         program.expect(how == signal.SIGKILL or stopped[1].endswith("what was finished is kept, --resume goes on"),
                        how.name, stopped[1])
         report = read(os.path.join(out, "report.html")).decode()
-        program.expect(report.count("Failed with exit code") == 5 and "Not run yet." in report, how.name,
+        program.expect(report.count("Failed with exit code") == 6 and "Not run yet." in report, how.name,
                        "another report")
         if how == signal.SIGINT:
             program.expect("Begun and not finished" in report, how.name, "figure 6 does not stand in the report as begun")
@@ -161,7 +161,7 @@ def check_codes(program, runs, mnist, path):
     """The exit code is the first failure's: without data it is 2, without memory 4."""
     done = runs.run(path("codes"), "--quick", "--memory-limit", "1K")
     program.expect(done.returncode == 2, "no data first", f"exit code {done.returncode}")
-    runs.expect_states("no data first", path("codes"), (), {"figure4": 4, "figure6": 4})
+    runs.expect_states("no data first", path("codes"), (), {"figure4": 4, "figure5": 4, "figure6": 4})
     others = All(program, mnist)  # the last experiment misses its list of rows: the first and the last code differ
     done = others.run(path("memory"), "--quick", "--memory-limit", "1K")
     program.expect(done.returncode == 4, "no memory first", f"exit code {done.returncode}: {done.stderr}")

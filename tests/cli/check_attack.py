@@ -277,6 +277,10 @@ def check_network(program, scratch_folder):
     if attack(program, folder, model, out, "--points", 2, "--steps", 12, "--step", 0.1, "--box", 0.8):
         plans = [([int(i) for i in strongest(case, [t], 2)], [t]) for t in right]
         compare(program, "network", out, case, plans, dict(steps=12, step=0.1, box=0.8, low=-np.inf, high=np.inf))
+    out = os.path.join(folder, "together")  # few attacks choose their rows another way than many
+    if attack(program, folder, model, out, "--together", "--points", 3, "--steps", 8, "--step", 0.2, "--box", 1):
+        plans = [([int(i) for i in strongest(case, right, 3)], right)]
+        compare(program, "network, together", out, case, plans, dict(steps=8, step=0.2, box=1, low=-np.inf, high=np.inf))
 
 
 def check_refusals(program, folder, model):
