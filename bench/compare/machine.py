@@ -5,7 +5,8 @@ import pathlib
 import re
 import subprocess
 
-CEILING = re.compile(r"^(multiply-add|OpenBLAS GEMM):\s+([\d.]+) float,\s+([\d.]+) double GFLOP/s by the wall", re.MULTILINE)
+CEILING = re.compile(r"^(multiply-add|OpenBLAS GEMM):\s+([\d.]+) float,\s+([\d.]+) double GFLOP/s by the wall;"
+                     r"\s+([\d.]+),\s+([\d.]+) per second of processor time", re.MULTILINE)
 BANDWIDTH = re.compile(r"^memory, read:\s+([\d.]+) GB/s", re.MULTILINE)
 
 
@@ -29,9 +30,10 @@ def load():
 
 def parse_ceilings(text):
     found = {}
-    for what, single, double in CEILING.findall(text):
-        key = "multiply_add" if what == "multiply-add" else "gemm"
-        found[key] = {"single": float(single), "double": float(double)}
+    for what, *rates in CEILING.findall(text):
+        wall_single, wall_double, cpu_single, cpu_double = map(float, rates)
+        found["multiply_add" if what == "multiply-add" else "gemm"] = {
+            "wall": {"single": wall_single, "double": wall_double}, "cpu": {"single": cpu_single, "double": cpu_double}}
     bandwidth = BANDWIDTH.search(text)
     if set(found) != {"multiply_add", "gemm"} or bandwidth is None:
         raise ValueError("clout_bench: expected lines of its ceilings")
@@ -39,6 +41,6 @@ def parse_ceilings(text):
 
 
 def ceilings(program, environment):
-    """GFLOP/s and GB/s, by clout_bench with no benchmark to run."""
+    """GFLOP per second of the wall and of processor time, GB/s; by clout_bench with no benchmark to run."""
     done = subprocess.run([program, "--benchmark_filter=^none$"], capture_output=True, text=True, env=environment)
     return parse_ceilings(done.stdout)

@@ -77,6 +77,8 @@ class Served:
     def close(self):
         self.process.kill()
         self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
 
 
 class Program:

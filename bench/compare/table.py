@@ -24,7 +24,7 @@ def spread_text(summary):
 
 def ratio_text(peer, ours, clock):
     """How many times faster clout is; below 1 it is slower, and the table says so."""
-    value = timing.ratio(peer[clock], ours[clock])
+    value = timing.ratio(peer[f"{clock}_summary"], ours[f"{clock}_summary"])
     text = f"{value:.3g}×" if value < 100 else f"{value:,.0f}×"
     return text if value >= 1 else f"**{text}, slower**"
 
@@ -39,7 +39,7 @@ def share_text(row, ours, ceilings, clock):
     if not row["flops"]:
         return ""
     rate = row["flops"] / ours[f"{clock}_summary"]["median"] / 1e9
-    return f"{100 * rate / ceilings['multiply_add'][row['precision']]:.0f} %"
+    return f"{100 * rate / ceilings['multiply_add'][clock][row['precision']]:.0f} %"
 
 
 def check_text(side):
@@ -81,8 +81,10 @@ def markdown(facts):
              f"Variants are chosen, and ratios taken, by {clock_name}."
              + (" A tenth of the examples (`--quick`)." if facts["is_quick"] else ""), "",
              "Ceilings in the same run: multiply-adds {single:.1f} GFLOP/s in single, {double:.1f} in double; "
-             .format(**ceilings["multiply_add"]) +
-             "OpenBLAS' matrix product {single:.1f} and {double:.1f}; ".format(**ceilings["gemm"]) +
+             .format(**ceilings["multiply_add"]["wall"]) +
+             "OpenBLAS' matrix product {single:.1f} and {double:.1f}; ".format(**ceilings["gemm"]["wall"]) +
+             "multiply-adds a second of processor time {single:.1f} and {double:.1f} GFLOP; ".format(
+                 **ceilings["multiply_add"]["cpu"]) +
              f"memory read at {ceilings['read_bandwidth']:.1f} GB/s.", ""]
     missing = [f"{NAMES[peer]} ({found['failure']})" for peer, found in facts["peers"].items() if "failure" in found]
     if missing:

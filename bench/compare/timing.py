@@ -27,8 +27,9 @@ def scaled(seconds, share):
     return [value / share for value in seconds]
 
 
-def ratio(peer_seconds, our_seconds):
-    return quantile(peer_seconds, 0.5) / quantile(our_seconds, 0.5)
+def ratio(peer, ours):
+    """Of two summaries."""
+    return peer["median"] / ours["median"]
 
 
 def rounds_for(seconds_a_round, is_quick):
