@@ -4,7 +4,7 @@ import dataclasses
 
 EXAMPLES = {"logistic": 55_000, "convnet": 5_500}
 QUICK = 10  # --quick takes so many times fewer
-PIXELS, CLASSES, REMOVED = 784, 10, 500
+PIXELS, CLASSES, REMOVED, BATCH = 784, 10, 500, 500
 
 # Multiply-adds of the paper's network per example: all layers, the first.
 NETWORK, NETWORK_FIRST = 201_156, 48_672
@@ -36,7 +36,7 @@ def pass_flops(model, n, work, k):
     primal, tangent = 2 * NETWORK - NETWORK_FIRST, 6 * NETWORK - 4 * NETWORK_FIRST
     gradient = 3 * NETWORK - NETWORK_FIRST
     macs = {"gradient": gradient, "hvp": primal + k * tangent}.get(work, 0) * n
-    return 2 * (macs or (gradient * 500 * k if work == "adam" else 0))
+    return 2 * (macs or (gradient * BATCH * k if work == "adam" else 0))
 
 
 def passes(part):
@@ -51,7 +51,8 @@ def passes(part):
             for k in (1, 8, 32):
                 yield row("hvp", k, f"Hessian product, k = {k}")
             if model == "convnet":
-                yield row("adam", 11, "11 steps of Adam, batches of 500")
+                steps = EXAMPLES[model] // part // BATCH  # an epoch, the first, which is in the data's order
+                yield row("adam", steps, f"{steps} steps of Adam, batches of {BATCH}")
             yield row("tangents", 32, "scores of all training points from 32 solutions")
             yield row("hessian", 1, "explicit Hessian")
 

@@ -17,7 +17,7 @@ NAME = "JAX"
 ADAM_EPSILON, ADAM_RATE, ADAM_BATCH = 1e-12, 1e-4, 500
 HESSIAN_SAMPLE = 64  # columns of a Hessian of thousands
 SOLVE_SAMPLE = 32    # right-hand sides of a thousand
-CHUNKS = {"logistic": (None, 5_000), "convnet": (125, 550, None)}  # examples at once, divisors of n; None: all
+CHUNKS = {"logistic": (None, 5_000), "convnet": (110, 550, None)}  # examples at once, divisors of n; None: all
 
 
 def version():
@@ -100,14 +100,17 @@ def by_hand(model, vectors, probabilities):
     return (s.reshape(len(z), -1).T @ model.x).reshape(k, -1) / model.n + model.problem.l2 * vectors
 
 
+def by_hand_product(model, probabilities, v):
+    return by_hand(model, v[None], probabilities)[0]
+
+
 def probabilities_of(model):
     return jax.nn.softmax(logits(model.problem, model.theta, model.x))
 
 
 def linearized(model):
-    """A function of (vector, *kept) that is one Hessian product, and what it keeps of the point θ."""
-    product = jax.linearize(lambda t: jax.grad(model.loss)(t, model.x, model.y), model.theta)[1]
-    return jax.closure_convert(product, model.theta)
+    """v ↦ Hv with what it keeps of the point θ: a pytree."""
+    return jax.linearize(lambda t: jax.grad(model.loss)(t, model.x, model.y), model.theta)[1]
 
 
 def timed(function, *arguments, to_numpy=np.asarray, **options):
@@ -131,8 +134,7 @@ def product_variants(problem, k):
 
     def make_linearized():
         model = Model(problem)
-        product, kept = linearized(model)
-        return timed(lambda kept, vectors: jax.vmap(lambda v: product(v, *kept))(vectors), kept, model.vectors(k))
+        return timed(lambda product, vectors: jax.vmap(product)(vectors), linearized(model), model.vectors(k))
 
     def make_by_hand():
         model = Model(problem)
@@ -194,16 +196,12 @@ def solve_variants(problem, tolerance, k):
 
     def make(is_by_hand):
         model = Model(problem, "minimum")
-        if is_by_hand:
-            kept = model, probabilities_of(model)
-            product = lambda v, m, probabilities: by_hand(m, v[None], probabilities)[0]
-        else:
-            product, kept = linearized(model)
+        product = jax.tree_util.Partial(by_hand_product, model, probabilities_of(model)) if is_by_hand else linearized(model)
 
-        def solve(kept, v):
-            return jax.scipy.sparse.linalg.cg(lambda u: product(u, *kept), v, tol=0.8 * tolerance, maxiter=1_000)[0]
+        def solve(product, v):
+            return jax.scipy.sparse.linalg.cg(product, v, tol=0.8 * tolerance, maxiter=1_000)[0]
 
-        return timed(jax.vmap(solve, in_axes=(None, 0)), tuple(kept), model.vectors(done, "tests"), share=done / k,
+        return timed(jax.vmap(solve, in_axes=(None, 0)), product, model.vectors(done, "tests"), share=done / k,
                      note="" if done == k else f"{done} of {k} right-hand sides, time scaled", is_worth_warming=False)
 
     return {"scipy.sparse.linalg.cg, vmapped, linearize": lambda: make(False),
