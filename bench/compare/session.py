@@ -109,22 +109,31 @@ def commit(root):
     return done.stdout.strip() or "unknown"
 
 
-def run(root, build, rows, options, variables):
+def failed_row(row, failure):
+    """Where there is nothing to compare with, all of the row is lost, and no more than the row."""
+    return {"key": row.key, "title": row.title, "rounds": 0, "flops": row.flops, "precision": row.precision,
+            "ours": [{"name": name, "failure": str(failure), "trials": []} for name in row.ours], "peers": []}
+
+
+def run(root, build, rows, options, variables, save):
+    """`save(facts)` is called after every row: a run that is killed leaves what it has."""
     session = Session(root, build, options)
     facts = {"date": str(datetime.date.today()), "commit": commit(root), "machine": machine.processor(), "threads": options.threads,
-             "is_quick": options.quick, "clock": "cpu" if options.shared else "wall", "load_before": machine.load(), "peers": session.peers,
-             "ceilings": machine.ceilings(build / "bin/clout_bench", variables), "rows": []}
+             "is_quick": options.quick, "clock": "cpu" if options.shared else "wall", "load_before": machine.load(),
+             "peers": session.peers, "ceilings": machine.ceilings(build / "bin/clout_bench", variables), "rows": []}
     try:
         for number, row in enumerate(rows):
             print(f"[{number + 1}/{len(rows)}] {row.key}", flush=True)
-            facts["rows"].append(session.run(row))
+            try:
+                facts["rows"].append(session.run(row))
+            except Failed as failed:
+                facts["rows"].append(failed_row(row, failed))
             for cells in table.row_lines(facts["rows"][-1], facts["ceilings"], facts["clock"]):
                 print("    " + " | ".join(cell for cell in cells[1:] if cell), flush=True)
+            facts["load_after"] = machine.load()
+            save(facts)
     finally:
         session.close()
-    facts["ceilings_after"] = machine.ceilings(build / "bin/clout_bench", variables)
-    facts["load_after"] = machine.load()
-    return facts
 
 
 def without_paths(facts):

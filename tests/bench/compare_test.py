@@ -94,6 +94,10 @@ class Table(unittest.TestCase):
         self.assertIn("not certified", lines[0][2])
         self.assertEqual(lines[1][4], "")
 
+    def test_a_row_without_a_reference(self):
+        lines = self.lines(session.failed_row(work_list.rows()[0], Failed("no memory")))
+        self.assertEqual([line[2] for line in lines], ["— (no memory)"] * 2)
+
     def test_share_of_the_ceiling(self):
         self.assertEqual(self.lines(row([side("clout", [0.5])], [], flops=20e9))[0][6], "50 %")
 
