@@ -158,7 +158,12 @@ void run_attack(const Invocation& call) {
   for (std::size_t first = 0; first < sets.size(); first += kBlock) {
     std::vector<AttackPlan> plans;
     for (std::size_t a = first; a < std::min(sets.size(), first + kBlock); ++a) plans.push_back({rows[a], sets[a]});
-    std::vector<AttackResult> results = attack.run(plans, options, problem.progress());
+    const Progress steps = [&](const std::string& stage, double done, double total) {
+      if (problem.progress())
+        problem.progress()(stage, static_cast<double>(first) + static_cast<double>(plans.size()) * done / total,
+                           static_cast<double>(sets.size()));
+    };
+    std::vector<AttackResult> results = attack.run(plans, options, steps);
     for (std::size_t a = 0; a < plans.size(); ++a) {
       AttackCheck check = attack.check(plans[a], results[a]);
       all.push_back({plans[a], std::move(results[a]), std::move(check)});

@@ -69,7 +69,8 @@ class Experiment : ExperimentRun {
   /// Attacks of every kind on each of these test images, by the blocks of the journal from `block` on.
   void run_series(Attack& attack, const std::string& model, const std::vector<Index>& tests, std::uint64_t block);
   std::vector<std::vector<Index>> choose(Attack& attack, const std::vector<Index>& tests, std::uint64_t block);
-  std::vector<AttackRecord> run_block(Attack& attack, const std::vector<AttackPlan>& plans, double box);
+  std::vector<AttackRecord> run_block(Attack& attack, const std::vector<AttackPlan>& plans, double box,
+                                      const Progress& steps);
   AttackRecord record(Attack& attack, const AttackPlan& plan, const AttackResult& result);
   /// One training image against many test images at once.
   void run_group(Attack& attack, const std::vector<Index>& tests, double box, std::uint64_t block);
@@ -137,8 +138,9 @@ std::vector<std::vector<Index>> Experiment::choose(Attack& attack, const std::ve
   return chosen;
 }
 
-std::vector<AttackRecord> Experiment::run_block(Attack& attack, const std::vector<AttackPlan>& plans, double box) {
-  const std::vector<AttackResult> results = attack.run(plans, options_of(box), progress());
+std::vector<AttackRecord> Experiment::run_block(Attack& attack, const std::vector<AttackPlan>& plans, double box,
+                                                const Progress& steps) {
+  const std::vector<AttackResult> results = attack.run(plans, options_of(box), steps);
   std::vector<AttackRecord> records;
   for (std::size_t a = 0; a < plans.size(); ++a) records.push_back(record(attack, plans[a], results[a]));
   return records;
@@ -147,8 +149,14 @@ std::vector<AttackRecord> Experiment::run_block(Attack& attack, const std::vecto
 void Experiment::run_series(Attack& attack, const std::string& model, const std::vector<Index>& tests,
                             std::uint64_t block) {
   const std::vector<std::vector<Index>> chosen = choose(attack, tests, block++);
+  const auto is_wanted = [&](const Kind& kind) {
+    return (!options_.quick || kind.is_quick) && (model != "pixels" || kind.is_direct);
+  };
+  double images = 0, changed = 0;  // of all attacks, and of those that are done
+  for (const auto& [box, kind] : all_kinds())
+    if (is_wanted(kind)) images += static_cast<double>(kind.count * std::ssize(tests));
   for (const auto& [box, kind] : all_kinds()) {
-    if ((options_.quick && !kind.is_quick) || (model == "pixels" && !kind.is_direct)) continue;
+    if (!is_wanted(kind)) continue;
     AttackSeries series{model, kind.name, box, {}, {}};
     for (std::size_t t = 0; t < tests.size(); ++t) {
       const auto first = chosen[t].begin() + kind.first;
@@ -157,12 +165,16 @@ void Experiment::run_series(Attack& attack, const std::string& model, const std:
     for (std::size_t first = 0; first < series.plans.size(); first += kBlock, ++block) {
       const auto count = std::min<std::size_t>(kBlock, series.plans.size() - first);
       const auto known = journal_->completed().find(block);
+      const double own = static_cast<double>(kind.count) * static_cast<double>(count);
+      const Progress steps = [&](const std::string&, double done, double total) {
+        if (progress()) progress()("attacks on " + model, changed + own * done / total, images);
+      };
       if (known == journal_->completed().end()) {
         const auto begin = series.plans.begin() + static_cast<Index>(first);
         std::vector<double> numbers;
-        for (const AttackRecord& each : run_block(attack, {begin, begin + static_cast<Index>(count)}, box)) {
-          const std::vector<double> own = each.numbers();
-          numbers.insert(numbers.end(), own.begin(), own.end());
+        for (const AttackRecord& each : run_block(attack, {begin, begin + static_cast<Index>(count)}, box, steps)) {
+          const std::vector<double> record = each.numbers();
+          numbers.insert(numbers.end(), record.begin(), record.end());
           series.records.push_back(each);
         }
         journal_->append(block, numbers);
@@ -171,6 +183,7 @@ void Experiment::run_series(Attack& attack, const std::string& model, const std:
           series.records.push_back(AttackRecord::from(
               std::span(known->second).subspan(a * AttackRecord::kNumbers, AttackRecord::kNumbers)));
       }
+      changed += own;
     }
     all_.push_back(std::move(series));
   }
