@@ -57,7 +57,7 @@ def group(axes, rows, groups):
     axes.set(xlim=(0, steps[-1]))
     axes.set_xlabel("steps, one training image")
     axes.set_ylabel(f"mean loss of {groups[0]['test_images']} test images")
-    axes.legend(frameon=False, fontsize=7.5, loc="upper left")
+    axes.legend(frameon=False, fontsize=7.5, loc="center right")
 
 
 def picture(axes, image, title):
@@ -72,7 +72,7 @@ def panels(summary, arguments):
     if images.shape != (len(summary["shown"]), 3, 3, 32, 32):
         raise ValueError(f"{arguments.images}: shape {images.shape}; expected ({len(summary['shown'])}, 3, 3, 32, 32)")
     figure = plt.figure(figsize=(11.4, 6.6))
-    top = figure.add_gridspec(1, 3, left=0.07, right=0.985, top=0.94, bottom=0.52, wspace=0.3)
+    top = figure.add_gridspec(1, 3, left=0.07, right=0.985, top=0.96, bottom=0.46, wspace=0.3)
     axes = [figure.add_subplot(top[0, column]) for column in range(3)]
     shares(axes[0], summary)
     group(axes[1], read_rows(arguments.group, ("box", "step", "mean_loss")), summary["groups"])
@@ -80,7 +80,7 @@ def panels(summary, arguments):
     for each in axes:
         for side in ("top", "right"):
             each.spines[side].set_visible(False)
-    bottom = figure.add_gridspec(1, 4 * max(len(images), 1), left=0.02, right=0.98, top=0.37, bottom=0.1, wspace=0.1)
+    bottom = figure.add_gridspec(1, 4 * max(len(images), 1), left=0.02, right=0.98, top=0.3, bottom=0.1, wspace=0.1)
     for k, (facts, (test, before, after)) in enumerate(zip(summary["shown"], images)):
         difference = 0.5 + (after - before) / (2 * facts["box"] * LEVEL)
         titles = (f"test {facts['test_index']}: a {facts['test_class']}\n{facts['probability_before']:.2f} → "
