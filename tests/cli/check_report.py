@@ -200,7 +200,7 @@ def main():
                 return program.summary()
             texts.append(open(path(name), encoding="utf-8").read())
         program.expect(texts[0] == texts[1], "again", "other bytes")
-        page = check_form(program, "results", texts[0], 7)
+        page = check_form(program, "results", texts[0], 8)
         check_numbers(program, page)
         with open(os.path.join(FIGURES, "published.json"), encoding="utf-8") as file:
             names = list(json.load(file)["experiments"])
