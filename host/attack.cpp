@@ -1,4 +1,5 @@
 #include <cblas.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <clout/host/attack.hpp>
@@ -26,6 +27,7 @@ struct Attack::Running {
   AttackPlan plan;
   AttackResult result;                            // inputs and θ as they are now
   std::vector<double> start, features, solution;  // [rows][d], [rows][width], s [p]
+  double unit = 0;                                // largest entry of ∇ℓ_test; s is in units of it
   double predicted = 0;                           // change of the mean loss by the last move
 };
 
@@ -182,6 +184,10 @@ std::vector<AttackResult> Attack::run(const std::vector<AttackPlan>& plans, cons
     Running each{.plan = plan, .result = {}, .start = {}, .features = features_at(plan.rows), .solution = {}};
     for (const Index row : plan.rows) {
       const std::vector<double> x = train_.host_features(row, 1);
+      for (const double value : x)
+        require(value >= options.low && value <= options.high,
+                fmt::format("training row {}: {:.6g} is outside what an attack may make of it; expected {:.6g} to {:.6g}", row,
+                            value, options.low, options.high));
       each.start.insert(each.start.end(), x.begin(), x.end());
     }
     each.result.inputs = each.start;
@@ -223,14 +229,19 @@ AttackCheck Attack::check(const AttackPlan& plan, const AttackResult& result) {
                 features.begin() + plan.rows[r] * base_.width());
   const auto model = base_.on(features, base_.labels(), false);
   std::vector<double> theta(at(base_.parameters()));
-  const TrainingReport report = train<double>(*model, *model, theta, {.tolerance = base_.tolerance()});
-  if (!report.converged) throw NotCertified("attack: training anew stopped above the tolerance: raise --l2");
+  TrainingReport report = train<double>(*model, *model, theta, {.tolerance = base_.tolerance()});
+  AttackCheck check{.is_from_zero = report.converged};
+  if (!report.converged) {  // a cold loss without curvature there
+    theta = base_.theta();
+    report = train<double>(*model, *model, theta, {.tolerance = base_.tolerance()});
+  }
+  if (!report.converged) throw NotCertified("attack: training anew stopped above the tolerance: raise --l2 or --tolerance");
+  check.gradient_norm = report.gradient_norm;
   const Index m = tests_.examples();
   const Buffer<double> there(train_.device(), std::span<const double>(theta));
   Buffer<double> losses(train_.device(), m);
   on_tests_->losses_at(there.view(1, std::ssize(theta)), losses.view(m, 1));
   const std::vector<double> host = losses.to_host();
-  AttackCheck check{.gradient_norm = report.gradient_norm, .tests = {}};
   for (const Index test : plan.tests) {
     AttackedTest after = before_[at(test)];
     after.loss_after = host[at(test)];
@@ -240,15 +251,22 @@ AttackCheck Attack::check(const AttackPlan& plan, const AttackResult& result) {
   return check;
 }
 
-void Attack::solve(std::vector<Running>& running, ChangedRows& variants, const std::vector<Index>& active) {
+void Attack::solve(std::vector<Running>& running, ChangedRows& variants, std::vector<Index>& active) {
   const Index p = base_.parameters();
   std::vector<double> theta, v;
+  std::vector<Index> going_on;
   for (const Index j : active) {
-    const Running& each = running[at(j)];
-    theta.insert(theta.end(), each.result.theta.begin(), each.result.theta.end());
+    Running& each = running[at(j)];
     const std::vector<double> gradient = test_gradient(each.plan.tests, each.result.theta);
-    v.insert(v.end(), gradient.begin(), gradient.end());
+    each.unit = 0;  // of its own: a loss may be as small as double goes, and its direction counts all the same
+    for (const double entry : gradient) each.unit = std::max(each.unit, std::abs(entry));
+    if (each.unit == 0) continue;
+    going_on.push_back(j);
+    theta.insert(theta.end(), each.result.theta.begin(), each.result.theta.end());
+    for (const double entry : gradient) v.push_back(entry / each.unit);
   }
+  active = std::move(going_on);
+  if (active.empty()) return;
   const std::vector<double> s = variants.solve(active, theta, v, kSolveTolerance);
   for (std::size_t a = 0; a < active.size(); ++a) running[at(active[a])].solution = part(s, static_cast<Index>(a) * p, p);
 }
@@ -281,7 +299,7 @@ void Attack::move(std::vector<Running>& running, const std::vector<Index>& activ
       each.result.inputs[i] = std::clamp(after, low, high);
       each.predicted -= gradient * (each.result.inputs[i] - before);
     }
-    each.predicted /= static_cast<double>(base_.examples());
+    each.predicted *= each.unit / static_cast<double>(base_.examples());
   }
   std::vector<double> moved;
   for (const Index j : active) moved.insert(moved.end(), running[at(j)].result.inputs.begin(), running[at(j)].result.inputs.end());
@@ -314,7 +332,7 @@ void Attack::refit(std::vector<Running>& running, ChangedRows& variants, std::ve
       result.actual_first = mean_loss(result.tests) - loss;
     }
     result.history.push_back({mean_loss(result.tests), count_wrong(result.tests)});
-    if (!result.has_flipped_all() || !options.stops_when_flipped) going_on.push_back(active[a]);
+    if (count_wrong(result.tests) < std::ssize(result.tests) || !options.stops_when_flipped) going_on.push_back(active[a]);
   }
   active = std::move(going_on);
 }

@@ -32,19 +32,19 @@ struct AttackResult {
   std::vector<double> inputs;         ///< [rows][d] as they ended
   std::vector<double> theta;          ///< [p] of the model refitted to them
   std::vector<AttackedTest> tests;    ///< of the plan, in its order
-  std::vector<AttackStep> history;    ///< each with a refit
+  std::vector<AttackStep> history;    ///< each with a refit; it ends, too, where the tests' gradient is zero in double
   double gradient_norm = 0;           ///< the largest of all refits
   double predicted_first = 0;         ///< of the mean loss by the first step: (1/n) Σ I_pert,loss·δx
   double actual_first = 0;
   double feature_distance = 0;        ///< ‖φ(x) − φ(start)‖₂, all rows together
 
-  bool has_flipped_all() const { return !history.empty() && history.back().wrong == std::ssize(tests); }
 };
 
-/// What a model trained from zero on the attacked rows says, beside the attack's own refits.
+/// What a model trained anew on the attacked rows says, beside the attack's own refits.
 struct AttackCheck {
+  bool is_from_zero = true;         ///< false: from the model before the attack, since training from zero got nowhere
   double gradient_norm = 0;
-  std::vector<AttackedTest> tests;  ///< of the plan, in its order
+  std::vector<AttackedTest> tests{};  ///< of the plan, in its order
 };
 
 /// Mean loss after, and how many are wrong.
@@ -89,7 +89,8 @@ class Attack {
   void move(std::vector<Running>& running, const std::vector<Index>& active, const AttackOptions& options);
   void refit(std::vector<Running>& running, ChangedRows& variants, std::vector<Index>& active,
              const AttackOptions& options);
-  void solve(std::vector<Running>& running, ChangedRows& variants, const std::vector<Index>& active);
+  /// s of the active attacks; those whose tests have no gradient any more end.
+  void solve(std::vector<Running>& running, ChangedRows& variants, std::vector<Index>& active);
 
   Dataset<double> train_, tests_;
   const FrozenNetwork* below_;

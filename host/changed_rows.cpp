@@ -102,25 +102,25 @@ std::vector<double> ChangedRows::solve(const std::vector<Index>& which, const st
   const Buffer<double> points(device, std::span<const double>(theta));
   Buffer<double> curvatures(device, n * width), in(device, k * p), out(device, k * p);
   model_->curvatures_at(points.view(k, p), curvatures.view(n, width));
-  const RowsMap multiply = [&](const std::vector<double>& x) {
+  const RowsMap<double> multiply = [&](std::span<const double> x, std::span<double> product) {
     in.upload(x);
     model_->hessian_products_with(curvatures.view(n, width), removals, in.view(k, p), out.view(k, p));
-    return out.to_host();
+    out.download(product);
   };
-  const SideBySideOptions options{.precondition = [&](const std::vector<double>& x) {
+  const SideBySideOptions<double> options{.precondition = [&](std::span<const double> x, std::span<double> solved) {
     in.upload(x);
     factor_->solve(in.view(k, p));
-    return in.to_host();
+    in.download(solved);
   }};
-  std::vector<double> targets = norms_of_rows(v, k);
+  std::vector<double> targets = norms_of_rows<double>(v, k);
   for (double& target : targets) target *= tolerance;
-  std::vector<double> s(v.size()), left = v;
+  std::vector<double> s(v.size()), left = v, product(v.size());
   for (Index cycle = 0; cycle < kCycles; ++cycle) {
-    const std::vector<double> correction = solve_side_by_side(multiply, left, targets, options).x;
+    const std::vector<double> correction = solve_side_by_side<double>(multiply, left, targets, options).x;
     for (std::size_t i = 0; i < s.size(); ++i) s[i] += correction[i];
-    const std::vector<double> product = multiply(s);  // what is really left
+    multiply(s, product);  // what is really left
     for (std::size_t i = 0; i < s.size(); ++i) left[i] = v[i] - product[i];
-    const std::vector<double> norms = norms_of_rows(left, k);
+    const std::vector<double> norms = norms_of_rows<double>(left, k);
     if (std::equal(norms.begin(), norms.end(), targets.begin(), std::less_equal<>())) return s;
   }
   throw NotCertified(fmt::format("an attack's solve stays above a true relative residual of {:.3g}: raise --l2", tolerance));

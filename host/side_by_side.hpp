@@ -10,27 +10,31 @@
 namespace clout {
 
 /// A product or a solve with every system's own matrix: [k][p] to [k][p].
-using RowsMap = std::function<std::vector<double>(const std::vector<double>&)>;
+template <class T>
+using RowsMap = std::function<void(std::span<const T> in, std::span<T> out)>;
 
+template <class T>
 struct SideBySideOptions {
   Index max_iterations = 500;
-  /// Null: none.
-  RowsMap precondition;
+  RowsMap<T> precondition;  ///< null: none
 };
 
 /// Where conjugate gradients ended: their own residuals, not recomputed.
+template <class T>
 struct SideBySideSolution {
-  std::vector<double> x;   // [k][p]
+  std::vector<T> x;          // [k][p]
   std::vector<double> left;  // [k] ‖r_j‖₂
   Index products = 0;        // with all matrices at once
 };
 
-/// A_j x_j = b_j, A_j symmetric positive definite, from zero until each ‖r_j‖₂ ≤ targets[j]. A system whose direction
-/// shows no curvature stays where it is.
-SideBySideSolution solve_side_by_side(const RowsMap& multiply, std::span<const double> b, std::span<const double> targets,
-                                      const SideBySideOptions& options = {});
+/// A_j x_j = b_j, A_j symmetric positive definite, from zero until each ‖r_j‖₂ ≤ targets[j]. Vectors in precision T, their
+/// products in double. A system whose direction shows no curvature stays where it is.
+template <class T>
+SideBySideSolution<T> solve_side_by_side(const RowsMap<T>& multiply, std::span<const T> b, std::span<const double> targets,
+                                         const SideBySideOptions<T>& options = {});
 
 /// ‖x_j‖₂ of the k rows.
-std::vector<double> norms_of_rows(std::span<const double> rows, Index k);
+template <class T>
+std::vector<double> norms_of_rows(std::span<const T> rows, Index k);
 
 }  // namespace clout

@@ -9,6 +9,7 @@
 #include <clout/models/logistic_regression.hpp>
 #include <limits>
 #include <numeric>
+#include <set>
 
 namespace clout::cli {
 namespace {
@@ -18,6 +19,7 @@ using Facts = nlohmann::ordered_json;
 // Of uint8 inputs, in levels; the box a hair less than the half that could round to another byte.
 constexpr double kLevels = 255, kByteStep = 0.02, kByteBox = 0.5 * (1 - 0x1p-20);
 constexpr Index kBlock = 64;  // attacks side by side
+constexpr double kStationary = 1e-6;  // a gradient norm beyond which --params are told to be no minimum
 
 /// What one attack did, and what training anew says of it.
 struct Attacked {
@@ -52,16 +54,37 @@ Target::Target(const Problem& problem) : theta(problem.theta()) {
   };
 }
 
-void check_request(const Problem& problem) {
+void check_request(Problem& problem) {
   const Options& o = problem.options();
+  if (o.is_single()) throw InvalidInput("--precision single: attacks are computed in double alone; expected double");
   if (problem.model().is_hinge())
     throw InvalidInput("--loss hinge: has no derivatives at its kinks to attack by; expected smooth-hinge, with a small --temperature");
   if (!o.weights.empty()) throw InvalidInput("--weights: an attack gives all examples the weight 1; expected none");
   const bool bytes = problem.data().view().bytes != nullptr;
   if (!bytes && !(o.is_given("--step") && o.is_given("--box")))
     throw InvalidInput(o.x + ": is not uint8, so --step and --box have no defaults; expected both, in units of x");
-  if (o.range.size() == 2 && !(o.range[0] < o.range[1]))
+  if (!o.range.empty() && o.range.size() != 2)
+    throw InvalidInput("--range: " + std::to_string(o.range.size()) + " numbers; expected two, LOW HIGH");
+  if (!o.range.empty() && !(o.range[0] < o.range[1]))
     throw InvalidInput("--range: " + number_text(o.range[0]) + " to " + number_text(o.range[1]) + " is empty; expected LOW below HIGH");
+  if (!problem.model().is_linear()) return;
+  const double norm = gradient_norm(problem.objective<double>());
+  if (norm > kStationary)
+    warn(o.params + ": gradient norm " + number_text(norm, 3) + " is not that of a minimum; the model is refitted first");
+}
+
+/// Throws InvalidInput naming the first number of x that is outside the range: no box leads back.
+void check_range(const Problem& problem, const AttackOptions& options) {
+  const Dataset<double>& data = problem.data();
+  const double unit = data.view().bytes ? kLevels : 1.0;
+  for (Index row = 0; row < data.examples(); ++row) {
+    const std::vector<double> x = data.host_features(row, 1);
+    for (std::size_t i = 0; i < x.size(); ++i)
+      if (x[i] < options.low || x[i] > options.high)
+        throw InvalidInput(problem.options().x + ": " + number_text(x[i] * unit) + " at [" + std::to_string(row) + "][" +
+                           std::to_string(i) + "]; expected " + number_text(options.low * unit) + " to " +
+                           number_text(options.high * unit) + ", as --range says");
+  }
 }
 
 AttackOptions options_of(const Options& o, bool bytes) {
@@ -94,11 +117,19 @@ std::vector<std::vector<Index>> training_rows(Attack& attack, Problem& problem, 
   const Options& o = problem.options();
   const Index n = problem.data().examples();
   if (o.indices.empty()) {
-    if (o.points > n) throw InvalidInput("--points " + std::to_string(o.points) + ": there are " + std::to_string(n) + " training points");
+    if (o.points > n)
+      throw InvalidInput("--points " + std::to_string(o.points) + ": expected at most " + std::to_string(n) +
+                         ", the number of training points");
     return attack.strongest(sets, o.points, problem.progress());
   }
   const std::vector<Index> rows = read_integers(o.indices, "indices");
-  const Removals checked(problem.device(), {rows}, n);
+  if (rows.empty()) throw InvalidInput(o.indices + ": is empty; expected training rows");
+  std::set<Index> seen;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const std::string where = o.indices + ": row " + std::to_string(rows[i]) + " at [" + std::to_string(i) + "]";
+    if (rows[i] < 0 || rows[i] >= n) throw InvalidInput(where + "; expected 0 to " + std::to_string(n - 1));
+    if (!seen.insert(rows[i]).second) throw InvalidInput(where + " stands there before; expected each once");
+  }
   return std::vector(sets.size(), rows);
 }
 
@@ -143,6 +174,8 @@ void run_attack(const Invocation& call) {
   const OutputFolder folder(o, {"attack.csv", "attacked.npy", "manifest.json"});
   Problem problem(o, call.command_line);
   check_request(problem);
+  const AttackOptions options = options_of(o, problem.data().view().bytes != nullptr);
+  check_range(problem, options);
   const Problem::Tests tests = problem.load_tests();
   const Target target(problem);
   if (std::ssize(target.theta) > kMostDirectParameters)
@@ -152,8 +185,6 @@ void run_attack(const Invocation& call) {
                 o.tolerance, problem.progress());
   const std::vector<std::vector<Index>> sets = test_sets(attack, o.together);
   const std::vector<std::vector<Index>> rows = training_rows(attack, problem, sets);
-  const AttackOptions options = options_of(o, problem.data().view().bytes != nullptr);
-
   std::vector<Attacked> all;
   for (std::size_t first = 0; first < sets.size(); first += kBlock) {
     std::vector<AttackPlan> plans;
@@ -170,12 +201,13 @@ void run_attack(const Invocation& call) {
     }
   }
   write(folder, problem, all, tests);
-  Index flipped = 0, anew = 0, attacked = 0, refits = 0;
+  Index flipped = 0, anew = 0, attacked = 0, refits = 0, from_zero = 0;
   double norm = attack.base().gradient_norm();
   for (const Attacked& one : all) {
     for (const AttackedTest& test : one.result.tests) flipped += test.is_right ? 0 : 1;
     for (const AttackedTest& test : one.check.tests) anew += test.is_right ? 0 : 1;
     attacked += std::ssize(one.plan.tests);
+    from_zero += one.check.is_from_zero ? 1 : 0;
     refits += std::ssize(one.result.history) + 1;
     norm = std::max({norm, one.result.gradient_norm, one.check.gradient_norm});
   }
@@ -185,6 +217,7 @@ void run_attack(const Invocation& call) {
               {"already_wrong", std::ssize(tests.rows) - attacked},
               {"flipped", flipped},
               {"flipped_anew", anew},
+              {"trained_anew_from_zero", from_zero},
               {"refits", refits},
               {"max_gradient_norm", norm},
               {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()},
@@ -201,7 +234,7 @@ void add_attack(CLI::App& app, Options& o, Run& chosen) {
                            "--test-x tx.npy --test-y ty.npy --test-index 0,1,2 --points 3 --out attack",
                            run_attack, chosen);
   add_common(sub, o);
-  sub.remove_option(sub.get_option("--precision"));
+  sub.get_option("--precision")->description("double alone");
   add_model(sub, o);
   sub.get_option("--model")->description(
       "logistic, margin (two classes by the sign of one output), or convnet: its linear layer, all below frozen");
@@ -211,13 +244,13 @@ void add_attack(CLI::App& app, Options& o, Run& chosen) {
   points->check(whole(1))->capture_default_str();
   sub.add_option("--indices", o.indices, "these training points instead, in every attack: .npy [k]")->excludes(points);
   sub.add_flag("--together", o.together, "one attack on all test points at once, on their mean loss");
-  sub.add_option("--steps", o.steps, "most steps of an attack, each with a refit")->check(whole(1))->capture_default_str();
+  sub.add_option("--steps", o.steps, "most steps of an attack, each with a refit")->check(whole(1))->default_str("100");
   sub.preparse_callback([&o](std::size_t) { o.steps = 100; });
   sub.add_option("--step", o.step, "change of every coordinate by a step: in levels of 8 bits where x is uint8 (default 0.02), else in units of x")
       ->check(positive());
   sub.add_option("--box", o.box, "most that a coordinate may change in all, likewise (default just below 0.5: the same bytes after rounding)")
       ->check(positive());
-  sub.add_option("--range", o.range, "what x may be, LOW HIGH, likewise (default of uint8: 0 255)")->expected(2);
+  sub.add_option("--range", o.range, "what x may be, LOW HIGH, likewise (default of uint8: 0 255)");
   sub.add_option("--tolerance", o.tolerance, "on every refit's gradient norm")->check(positive())->capture_default_str();
   add_out(sub, o, "the folder to write into");
 }

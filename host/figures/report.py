@@ -152,6 +152,8 @@ def main():
     parser.add_argument("--results", required=True, help="the folder with a folder for each experiment")
     parser.add_argument("--out", required=True, help="the file to write")
     arguments = parser.parse_args()
+    if not arguments.out.endswith(".html"):
+        parser.error(f"--out {arguments.out}: expected a file that ends with .html")
     unfinished = arguments.out + ".unfinished"
     try:
         found = experiments(arguments.results)
@@ -159,8 +161,11 @@ def main():
         with open(unfinished, "w", encoding="utf-8") as file:
             file.write(text)
         os.replace(unfinished, arguments.out)  # there whole or not at all
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        print(f"report: {error}", file=sys.stderr)
+    except OSError as error:
+        print(f"report: {error.filename}: {error.strerror}", file=sys.stderr)
+        sys.exit(2)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        print(f"report: {arguments.results}: {error}; expected files as clout reproduce writes them", file=sys.stderr)
         sys.exit(2)
     finally:
         if os.path.exists(unfinished):

@@ -8,8 +8,8 @@ namespace clout::reproduce {
 
 AttackRecord::AttackRecord(const AttackResult& result, const AttackCheck& check, std::span<const double> start)
     : steps(static_cast<double>(result.history.size())),
-      wrong(static_cast<double>(result.history.back().wrong)),
-      loss_after(result.history.back().mean_loss),
+      wrong(static_cast<double>(count_wrong(result.tests))),
+      loss_after(mean_loss(result.tests)),
       predicted_first(result.predicted_first),
       actual_first(result.actual_first),
       refit_norm(result.gradient_norm),

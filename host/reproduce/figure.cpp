@@ -26,8 +26,12 @@ int run_program(const std::vector<std::string>& words, bool silent) {
     for (const int descriptor : {1, 2})
       posix_spawn_file_actions_addopen(&actions, descriptor, "/dev/null", O_WRONLY, 0);
   else posix_spawn_file_actions_adddup2(&actions, 2, 1);  // standard output is the verb's own
+  posix_spawnattr_t own_group;  // a terminal's interrupt is the program's, which lets the script end
+  posix_spawnattr_init(&own_group);
+  posix_spawnattr_setflags(&own_group, POSIX_SPAWN_SETPGROUP);
   pid_t child = 0;
-  const int failed = posix_spawnp(&child, argv[0], &actions, nullptr, argv.data(), environ);
+  const int failed = posix_spawnp(&child, argv[0], &actions, &own_group, argv.data(), environ);
+  posix_spawnattr_destroy(&own_group);
   posix_spawn_file_actions_destroy(&actions);
   if (failed != 0) return -1;
   int status = 0;
@@ -62,7 +66,6 @@ void run_script(const std::string& name, const std::vector<std::string>& argumen
   std::vector<std::string> words{drawing_python(), find_script(name).string()};
   words.insert(words.end(), arguments.begin(), arguments.end());
   const int status = run_program(words, false);
-  if (status != 0) check_interrupt();  // a terminal's interrupt ends the script too
   ensure(status == 0, "the script " + name + " failed with exit status " + std::to_string(status));
 }
 

@@ -21,6 +21,7 @@ using Labels = std::vector<std::int32_t>;
 
 constexpr double kL2 = 1e-4;  // the paper's
 constexpr double kGradientTolerance = 1e-10, kSolveTolerance = 1e-10;
+constexpr double kAloneTolerance = 0.8e-10;  // of fits that are judged once more, with their terms summed in another order
 constexpr int kLevels = 6, kRepeats = 40, kRepeatsQuickly = 3;
 // Of a repeat's self-influence, this many of the largest and as many spread over all are solved for once more, by the
 // certified loop.
@@ -163,7 +164,12 @@ void Experiment<T>::fit(const std::vector<Labels>& labels, std::vector<Fit>& fit
     tilts.insert(tilts.end(), tilt.begin(), tilt.end());
     theta.insert(theta.end(), fits[j].theta.begin(), fits[j].theta.end());
   }
-  const std::vector<double> norms = TiltedFits<T>(*exact_, *fast_, kGradientTolerance).fit(tilts, theta);
+  const auto alone = [&](std::size_t j, std::vector<double>& own) {
+    MarginClassifier<double> exact = model(labels[j]);
+    train<T>(exact, *std::make_unique<MarginClassifier<T>>(exact.data().template as<T>(), MarginLoss::logistic, T(1), false, kL2),
+             own, {.tolerance = kAloneTolerance});
+  };
+  const std::vector<double> norms = TiltedFits<T>(*exact_, *fast_, kGradientTolerance, alone).fit(tilts, theta);
   auto next = theta.begin();
   for (std::size_t j = 0; j < labels.size(); ++j, next += corpus_.train.columns) {
     fits[j].theta.assign(next, next + corpus_.train.columns);

@@ -149,6 +149,7 @@ void add_reproduce(CLI::App& app, Options& o, Run& chosen) {
   add_common(sub, o);
   // Single precision halves the time and changes no certificate: gradients and residuals are checked in double.
   sub.get_option("--precision")
+      ->default_str("single")
       ->description("of the products inside (default single); every result is certified in double");
   sub.preparse_callback([&o](std::size_t) { o.precision = "single"; });
   sub.add_option("figure", o.figure,

@@ -208,6 +208,7 @@ def check_margin(program, scratch_folder):
     save(folder, x=x, y=2 * y - 1, tx=tx, ty=2 * ty - 1, params=np.zeros(5))
     case = {"top": MarginTop(x, y, l2), "x": x, "y": y, "tx": tx, "ty": ty, "l2": l2, "phi": identity}
     right, model = right_tests(case), ["--model", "margin", "--loss", "logistic", "--l2", l2]
+    np.save(os.path.join(folder, "params.npy"), case["top"].minimum())
     for points, steps, step, box in ((1, 6, 0.3, 1.0), (3, 25, 0.25, 5.0), (2, 1, 0.01, 0.005)):
         out = os.path.join(folder, f"out{points}")
         facts = attack(program, folder, model, out, "--points", points, "--steps", steps, "--step", step, "--box", box)
@@ -220,14 +221,51 @@ def check_margin(program, scratch_folder):
                        and facts["flipped_anew"] == rows["flipped"].sum() and facts["refits"] == rows["steps"].sum() + len(right), "margin", f"facts {facts}")
         if points == 3:
             program.expect(0 < facts["flipped"], "margin", "nothing flipped: the case tests too little")
+    np.save(os.path.join(folder, "zero.npy"), np.zeros(5))
+    path = lambda name: os.path.join(folder, name + ".npy")
+    done = program.run("attack", *model, "--x", path("x"), "--y", path("y"), "--params", path("zero"), "--test-x", path("tx"), "--test-y", path("ty"), "--points", 1,
+                       "--steps", 6, "--step", 0.3, "--box", 1, "--device", program.device, "--quiet", "--out", os.path.join(folder, "from_zero"))
+    program.expect(done.returncode == 0 and "zero.npy: gradient norm 0." in done.stderr and "refitted first" in done.stderr, "margin, from zero", done.stderr)
+    gap = np.abs(np.load(os.path.join(folder, "from_zero", "attacked.npy")) - np.load(os.path.join(folder, "out1", "attacked.npy"))).max()
+    program.expect(gap <= 1e-12, "margin, from zero", f"inputs differ by {gap:.2e}")
     # Together, on given rows, within a range.
     np.save(os.path.join(folder, "rows.npy"), np.array([7, 2]))
     out = os.path.join(folder, "together")
-    if attack(program, folder, model, out, "--indices", os.path.join(folder, "rows.npy"), "--together", "--steps", 5, "--step", 0.5, "--box", 2, "--range", -1.5, 1.25):
-        compare(program, "margin, together", out, case, [([7, 2], right)], dict(steps=5, step=0.5, box=2, low=-1.5, high=1.25))
+    if attack(program, folder, model, out, "--indices", os.path.join(folder, "rows.npy"), "--together", "--steps", 5, "--step", 0.5, "--box", 2, "--range", -2.85, 3.33):
+        compare(program, "margin, together", out, case, [([7, 2], right)], dict(steps=5, step=0.5, box=2, low=-2.85, high=3.33))
+        program.expect(np.load(os.path.join(out, "attacked.npy")).min() == -2.85, "margin, together", "the range is not reached: the case tests too little")
     predicted = np.where(np.isin(np.arange(9), right), ty, 1 - ty)
     np.save(os.path.join(folder, "wrong.npy"), 1 - 2 * predicted)
     return folder, model
+
+
+def check_cold(program, scratch_folder):
+    """Losses so small that their squares leave double, and a bias that has no curvature at zero."""
+    rng, folder = np.random.default_rng(8), os.path.join(scratch_folder, "cold")
+    os.makedirs(folder)
+    x = rng.standard_normal((40, 3))
+    y = (x[:, 0] > 0).astype(int)
+    x[:, 0] += np.where(y == 1, 1.0, -1.0)
+    tx, ty = np.array([[2.9, 0.1, 0.0], [-3.5, 0.0, 0.2]]), np.array([1, 0])
+    l2, t = 0.02, 0.005
+    save(folder, x=x, y=y, tx=tx, ty=ty)
+    path = lambda name: os.path.join(folder, name + ".npy")
+    for bias in ([], ["--bias"]):
+        model = ["--model", "margin", "--loss", "smooth-hinge", "--temperature", t, "--l2", l2, *bias]
+        fit = os.path.join(folder, "fit")
+        done = program.run("train", *model, "--x", path("x"), "--y", path("y"), "--device", program.device, "--out", fit)
+        program.expect(done.returncode == 0, f"cold {bias}: train", done.stderr)
+        os.replace(os.path.join(fit, "params.npy"), path("params"))
+        out = os.path.join(folder, "out" + "".join(bias))
+        facts = attack(program, folder, model, out, "--points", 4, "--steps", 40, "--step", 0.25, "--box", 5)
+        if not facts:
+            continue
+        theta = np.load(path("params"))
+        margins = (2 * ty - 1) * (tx @ theta[:3] + (theta[3] if bias else 0))
+        program.expect((margins > 2.9).any(), f"cold {bias}", f"margins {margins}: the case tests too little")
+        rows = table(os.path.join(out, "attack.csv"))
+        program.expect((rows["loss_after"] > 1e3 * rows["loss_before"]).all(), f"cold {bias}", f"losses {rows['loss_before']} to {rows['loss_after']}")
+        program.expect(np.allclose(rows["loss_after"], rows["loss_anew"], rtol=1e-4, atol=1e-7), f"cold {bias}", f"anew {rows['loss_anew']}, refitted {rows['loss_after']}")
 
 
 def check_softmax(program, scratch_folder):
@@ -288,11 +326,13 @@ def check_refusals(program, folder, model):
     np.save(path("weights"), np.ones(40))
     np.save(path("outside"), np.array([3, 40]))
     np.save(path("twice"), np.array([3, 3]))
+    np.save(path("none"), np.zeros(0, int))
     sizes = ["--step", 0.1, "--box", 1]
     linear = ["--x", path("x"), "--y", path("y"), "--params", path("params"), "--test-x", path("tx"), "--test-y", path("ty")]
     for more, words in (([], "--step and --box"), ([*sizes, "--weights", path("weights")], "--weights"),
-                        ([*sizes, "--points", 41], "40 training points"), ([*sizes, "--points", 0], "--points"),
-                        ([*sizes, "--indices", path("outside")], "40"), ([*sizes, "--indices", path("twice")], "twice"),
+                        ([*sizes, "--points", 41], "at most 40"), ([*sizes, "--precision", "single"], "in double"), ([*sizes, "--range", 1], "expected two"),
+                        ([*sizes, "--range", -0.5, 0.5], "at [0]["), ([*sizes, "--points", 0], "--points"),
+                        ([*sizes, "--indices", path("outside")], "row 40 at [1]"), ([*sizes, "--indices", path("twice")], "each once"), ([*sizes, "--indices", path("none")], "is empty"),
                         ([*sizes, "--range", 2, 1], "--range"), ([*sizes, "--test-y", path("wrong")], "wrong already"),
                         (["--step", -1, "--box", 1], "--step"), ([*sizes, "--steps", 0], "--steps"),
                         ([*sizes, "--points", 2, "--indices", path("rows")], "excludes")):
@@ -316,6 +356,7 @@ def main():
     program = Program.of(__doc__)
     with scratch() as folder:
         refusals = check_margin(program, folder)
+        check_cold(program, folder)
         check_softmax(program, folder)
         check_network(program, folder)
         check_refusals(program, *refusals)
