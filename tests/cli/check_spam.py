@@ -205,6 +205,47 @@ def check_resumed(program, figure, path):
     program.expect(False, "resumed", "no run could be interrupted")
 
 
+def check_hard_counts(program, path):
+    """Classes that can be separated, by many words in every message: fits that saturate, and whose gradient norm falls in short
+    steps only, so that most are trained alone. Random checks depend on nothing but the fits."""
+    rng = np.random.default_rng(5)
+    n, d = 375, 200
+    x = rng.poisson(1, (n, d)).astype(float)
+    y = ((x - x.mean(0)) @ rng.standard_normal(d) > 0).astype(int)
+    os.makedirs(path("hard"))
+    with gzip.open(path("hard/counts.svm.gz"), "wt") as file:
+        for label, row in zip(y, x):
+            file.write(f"{label} " + " ".join(f"{j + 1}:{row[j]:.0f}" for j in np.flatnonzero(row)) + "\n")
+    with open(path("hard/vocabulary.txt"), "w", encoding="ascii") as file:
+        file.write("\n".join(sorted(chr(97 + j // 26) + chr(97 + j % 26) for j in range(d))) + "\n")
+    training = int(0.8 * n)
+    spam, step = Filter(x[:training]), training // 20
+    for precision in ("single", "double"):
+        out = path(f"hard_{precision}")
+        done = program.run("reproduce", "figure6", "--quick", "--data", path("hard"), "--device", program.device,
+                           "--precision", precision, "--out", out)
+        if not program.expect(done.returncode == 0, f"hard counts, {precision}", done.stderr):
+            continue
+        with open(os.path.join(out, "repeats.csv"), encoding="ascii") as file:
+            rows = list(csv.DictReader(file))
+        worst = max(float(row["gradient_norm"]) for row in rows)
+        program.expect(worst <= 1e-10, f"hard counts, {precision}", f"gradient norm {worst}")
+        for row in rows:
+            level, repeat, checked = int(row["level"]), int(row["repeat"]), int(row["checked"])
+            if row["method"] != "random" or repeat != 0 or checked not in (step, COUNTS * step):
+                continue
+            seed = 120 * (level - 1) + 2 * repeat
+            labels = y[:training].copy()
+            at = np.random.RandomState(seed).choice(training, size=level * step, replace=False)
+            labels[at] = 1 - labels[at]
+            order = np.random.RandomState(seed + 1).choice(training, size=COUNTS * step, replace=False)[:checked]
+            labels[order] = y[order]
+            w = spam.fit(labels, np.zeros(d))
+            accuracy = float(np.mean((x[training:] @ w > 0) == (y[training:] == 1)))
+            program.expect(float(row["accuracy"]) == accuracy, f"hard counts, {precision}, level {level}, {checked} checked",
+                           f"accuracy {row['accuracy']}; expected {accuracy}")
+
+
 def check_refusals(program, figure, path):
     with open(path("bad.tsv"), "w", encoding="ascii") as file:
         file.write("0\ta.txt\tfine\n1\tb.txt\tnot \\q fine\n")
@@ -262,6 +303,7 @@ def main():
         done = program.run(*figure[:3], "--data", path("mails"), "--out", path("from_mails"))
         same = [open(path(f"{name}/repeats.csv"), "rb").read() for name in ("published", "from_mails")]
         program.expect(done.returncode == 0 and same[0] == same[1], "from mails", done.stderr or "another table")
+        check_hard_counts(program, path)
         check_resumed(program, figure, path)
         check_refusals(program, figure, path)
     return program.summary()
