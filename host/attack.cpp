@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <clout/host/attack.hpp>
+#include <clout/host/statistics.hpp>
 #include <clout/kernels/kernel_table.hpp>
 #include <cmath>
 #include <numeric>
@@ -137,7 +138,8 @@ std::vector<std::vector<Index>> Attack::strongest(const std::vector<std::vector<
   for (Index row = 0; row < n; row += kRowsAtOnce) {
     const Index rows = std::min(kRowsAtOnce, n - row);
     const std::vector<double> jacobians = by_jacobians ? below_->jacobians(train_, row, rows) : std::vector<double>{};
-    const Dataset<double> images = as_images(train_.host_features(row, rows));
+    const std::optional<Dataset<double>> images =
+        below_ && !by_jacobians ? std::optional(as_images(train_.host_features(row, rows))) : std::nullopt;
     for (Index set = 0; set < sets; set += kTestsAtOnce) {
       const Index some = std::min(kTestsAtOnce, sets - set);
       Buffer<double> gradients(device, some * rows * width);
@@ -146,7 +148,7 @@ std::vector<std::vector<Index>> Attack::strongest(const std::vector<std::vector<
       std::vector<double> by_inputs(at(some * d));
       for (Index j = 0; !by_jacobians && j < some; ++j) {
         const auto own = std::span(u).subspan(at(j * rows * width), at(rows * width));
-        const std::vector<double> back = below_ ? below_->pull_back(images, own) : std::vector<double>(own.begin(), own.end());
+        const std::vector<double> back = images ? below_->pull_back(*images, own) : std::vector<double>(own.begin(), own.end());
         for (Index i = 0; i < rows; ++i)
           sizes[at((set + j) * n + row + i)] = cblas_dasum(static_cast<int>(d), &back[at(i * d)], 1);
       }
@@ -163,10 +165,7 @@ std::vector<std::vector<Index>> Attack::strongest(const std::vector<std::vector<
 
   std::vector<std::vector<Index>> chosen;
   for (Index set = 0; set < sets; ++set) {
-    std::vector<Index> order(at(n));
-    std::iota(order.begin(), order.end(), Index{0});
-    const double* size = &sizes[at(set * n)];
-    std::stable_sort(order.begin(), order.end(), [&](Index a, Index b) { return size[a] > size[b]; });
+    std::vector<Index> order = descending(std::span(sizes).subspan(at(set * n), at(n)));
     order.resize(at(std::min(count, n)));
     chosen.push_back(std::move(order));
   }

@@ -3,6 +3,7 @@
 
 #include <clout/host/changed_rows.hpp>
 #include <clout/host/frozen_network.hpp>
+#include <optional>
 
 namespace clout {
 
@@ -64,8 +65,6 @@ class Attack {
   const FittedModel& base() const { return base_; }
   /// Loss and correctness of every test row before any attack.
   const std::vector<AttackedTest>& before() const { return before_; }
-  const std::vector<double>& test_features() const { return test_features_; }
-  Index input_size() const { return train_.features(); }
 
   /// The `count` training rows with the largest ‖I_pert,loss‖₁ for each set of test rows, the largest first.
   std::vector<std::vector<Index>> strongest(const std::vector<std::vector<Index>>& tests, Index count,
@@ -78,6 +77,7 @@ class Attack {
 
  private:
   struct Running;
+  Index input_size() const { return train_.features(); }
   std::vector<double> features_of(const std::vector<double>& inputs) const;
   Dataset<double> as_images(const std::vector<double>& inputs) const;
   std::vector<double> features_at(std::span<const Index> rows) const;

@@ -108,4 +108,13 @@ BootstrapIntervals bootstrap(std::span<const double> predicted, std::span<const 
   return {{quantile(pearsons, 0.025), quantile(pearsons, 0.975)}, {quantile(slopes, 0.025), quantile(slopes, 0.975)}};
 }
 
+std::vector<Index> descending(std::span<const double> values) {
+  std::vector<Index> places(values.size());
+  std::iota(places.begin(), places.end(), Index{0});
+  std::stable_sort(places.begin(), places.end(), [&](Index a, Index b) {
+    return values[static_cast<std::size_t>(a)] > values[static_cast<std::size_t>(b)];
+  });
+  return places;
+}
+
 }  // namespace clout

@@ -31,6 +31,9 @@ struct BootstrapIntervals {
 BootstrapIntervals bootstrap(std::span<const double> predicted, std::span<const double> actual, int resamples,
                              RandomSequence& random);
 
+/// Places by falling value, ties by place.
+std::vector<Index> descending(std::span<const double> values);
+
 /// The q-quantile (linear interpolation) of unsorted values.
 double quantile(std::vector<double> values, double q);
 

@@ -19,7 +19,6 @@ using Facts = nlohmann::ordered_json;
 // Of uint8 inputs, in levels; the box a hair less than the half that could round to another byte.
 constexpr double kLevels = 255, kByteStep = 0.02, kByteBox = 0.5 * (1 - 0x1p-20);
 constexpr Index kBlock = 64;  // attacks side by side
-constexpr double kStationary = 1e-6;  // a gradient norm beyond which --params are told to be no minimum
 
 /// What one attack did, and what training anew says of it.
 struct Attacked {
@@ -67,10 +66,7 @@ void check_request(Problem& problem) {
     throw InvalidInput("--range: " + std::to_string(o.range.size()) + " numbers; expected two, LOW HIGH");
   if (!o.range.empty() && !(o.range[0] < o.range[1]))
     throw InvalidInput("--range: " + number_text(o.range[0]) + " to " + number_text(o.range[1]) + " is empty; expected LOW below HIGH");
-  if (!problem.model().is_linear()) return;
-  const double norm = gradient_norm(problem.objective<double>());
-  if (norm > kStationary)
-    warn(o.params + ": gradient norm " + number_text(norm, 3) + " is not that of a minimum; the model is refitted first");
+  if (problem.model().is_linear()) start_gradient_norm(problem, "the model is refitted first");
 }
 
 /// Throws InvalidInput naming the first number of x that is outside the range: no box leads back.

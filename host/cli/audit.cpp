@@ -1,35 +1,28 @@
 // audit: which labels to look at first.
 
-#include <algorithm>
 #include <clout/host/cli/output.hpp>
 #include <clout/host/cli/problem.hpp>
 #include <clout/host/cli/self_influence.hpp>
 #include <clout/host/cli/verbs.hpp>
-#include <numeric>
+#include <clout/host/statistics.hpp>
 
 namespace clout::cli {
 namespace {
 
 using Facts = nlohmann::ordered_json;
 
-/// Rows by value, the largest first, ties by number.
-std::vector<std::size_t> descending(const std::vector<double>& values) {
-  std::vector<std::size_t> rows(values.size());
-  std::iota(rows.begin(), rows.end(), std::size_t{0});
-  std::stable_sort(rows.begin(), rows.end(), [&](std::size_t a, std::size_t b) { return values[a] > values[b]; });
-  return rows;
-}
-
 std::string ranked(const Problem& problem, const std::vector<double>& influence, const std::vector<double>& losses) {
-  const std::vector<std::size_t> by_loss = descending(losses);
   std::vector<std::size_t> loss_rank(losses.size());
-  for (std::size_t rank = 0; rank < by_loss.size(); ++rank) loss_rank[by_loss[rank]] = rank + 1;
+  std::size_t by_loss = 0;
+  for (const Index place : descending(losses)) loss_rank[static_cast<std::size_t>(place)] = ++by_loss;
   std::string text = "rank,train_index,label,self_influence,loss,rank_by_loss\n";
   std::size_t rank = 0;
-  for (const std::size_t row : descending(influence))
+  for (const Index place : descending(influence)) {
+    const auto row = static_cast<std::size_t>(place);
     text += std::to_string(++rank) + "," + std::to_string(row) + "," + std::to_string(problem.data().host_labels()[row]) +
             "," + number_text(influence[row], 17) + "," + number_text(losses[row], 17) + "," +
             std::to_string(loss_rank[row]) + "\n";
+  }
   return text;
 }
 

@@ -262,7 +262,7 @@ void Problem::choose_solver(Index right_hand_sides) {
   manifest_.set("solver_choice", solver_choice_);
 }
 
-double start_gradient_norm(Problem& problem) {
+double start_gradient_norm(Problem& problem, const std::string& so) {
   const double norm = gradient_norm(problem.objective<double>());
   const std::string what = problem.options().params + ": gradient norm " + number_text(norm, 3);
   if (!(norm <= kLargestNorm))
@@ -274,9 +274,10 @@ double start_gradient_norm(Problem& problem) {
     return norm;
   }
   if (norm > kStationary * (is_linear ? std::min(1.0, problem.largest_input()) : 1.0))
-    warn(what + " is not that of a minimum; predictions leave that out (" +
-         (is_linear ? "clout train fits" : "retrain --retraining proximal has what they predict there") +
-         ")");
+    warn(what + " is not that of a minimum; " +
+         (!so.empty() ? so
+                      : std::string("predictions leave that out (") +
+                            (is_linear ? "clout train fits" : "retrain --retraining proximal has what they predict there") + ")"));
   return norm;
 }
 

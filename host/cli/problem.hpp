@@ -117,9 +117,10 @@ class Problem {
 /// Largest model whose explicit Hessian is assembled.
 constexpr Index kMostDirectParameters = 20'000;
 
-/// ‖∇R(θ)‖ in double. Warns where that is not a minimum's: influence leaves the rest out. Throws NotCertified where its
+/// ‖∇R(θ)‖ in double. Warns where that is not a minimum's, and with `so`, what comes of it, where that is not what
+/// influence leaves out. Throws NotCertified where its
 /// square would leave float64.
-double start_gradient_norm(Problem& problem);
+double start_gradient_norm(Problem& problem, const std::string& so = "");
 
 /// Throws InvalidInput unless a batch of Adam's fits into `examples`.
 void check_batch(const Options& options, Index examples);

@@ -15,7 +15,6 @@
 #include <clout/models/margin_classifier.hpp>
 #include <cmath>
 #include <numbers>
-#include <numeric>
 
 namespace clout::reproduce {
 namespace {
@@ -63,8 +62,6 @@ class Experiment : ExperimentRun {
   /// Scores and accuracy of a model at its parameters.
   Scored score(Objective<double>& model, Objective<double>& test, Objective<double>& all_tests, double at_zero,
                const std::vector<double>& theta) const;
-  /// Training images by falling influence.
-  std::vector<Index> most_helpful(const Scored& scored) const;
   Facts describe(const Scored& scored, const std::vector<double>& distances) const;
   void write(const Scored& kernel, const Scored& network, const std::vector<double>& distances, const std::string& source);
 
@@ -170,15 +167,6 @@ Scored Experiment::network(const Features& features) {
   return scored;
 }
 
-std::vector<Index> Experiment::most_helpful(const Scored& scored) const {
-  std::vector<Index> rows(static_cast<std::size_t>(train_count()));
-  std::iota(rows.begin(), rows.end(), Index{0});
-  std::stable_sort(rows.begin(), rows.end(), [&](Index a, Index b) {
-    return scored.influence[static_cast<std::size_t>(a)] > scored.influence[static_cast<std::size_t>(b)];
-  });
-  return rows;
-}
-
 Facts Experiment::describe(const Scored& scored, const std::vector<double>& distances) const {
   const std::int32_t own = test_classes_[static_cast<std::size_t>(kTestIndex)];
   std::vector<double> sizes;
@@ -199,7 +187,7 @@ Facts Experiment::describe(const Scored& scored, const std::vector<double>& dist
     other_helpful_sum += is_other ? value : 0;
   }
   Facts helpful = Facts::array();
-  const std::vector<Index> order = most_helpful(scored);
+  const std::vector<Index> order = descending(scored.influence);
   for (Index k = 0; k < kShown; ++k) {
     const Index row = order[static_cast<std::size_t>(k)];
     helpful.push_back({{"train_index", row},
@@ -230,7 +218,7 @@ void Experiment::write(const Scored& kernel, const Scored& network, const std::v
   };
   add_image(photographs_.test, kTestIndex);
   for (const Scored* each : {&kernel, &network}) {
-    const std::vector<Index> order = most_helpful(*each);
+    const std::vector<Index> order = descending(each->influence);
     for (Index k = 0; k < kShown; ++k) add_image(photographs_.train, order[static_cast<std::size_t>(k)]);
   }
   const Facts facts{{"figure", "figure4"},

@@ -8,10 +8,10 @@
 #include <clout/host/reproduce/run.hpp>
 #include <clout/host/reproduce/spam_corpus.hpp>
 #include <clout/host/sample_space.hpp>
+#include <clout/host/statistics.hpp>
 #include <clout/host/tilted_fits.hpp>
 #include <clout/models/margin_classifier.hpp>
 #include <cmath>
-#include <numeric>
 
 namespace clout::reproduce {
 namespace {
@@ -34,16 +34,6 @@ struct Fit {
   std::vector<double> margins;                            // [n] yᵢ w·xᵢ
   double objective = 0, gradient_norm = 0, accuracy = 0;  // accuracy on the test part
 };
-
-/// Example numbers by falling `values`, ties by number.
-std::vector<Index> by_size(const std::vector<double>& values) {
-  std::vector<Index> order(values.size());
-  std::iota(order.begin(), order.end(), Index{0});
-  std::stable_sort(order.begin(), order.end(), [&](Index a, Index b) {
-    return values[static_cast<std::size_t>(a)] > values[static_cast<std::size_t>(b)];
-  });
-  return order;
-}
 
 template <class T>
 class Experiment : ExperimentRun {
@@ -246,7 +236,7 @@ void Experiment<T>::check(std::vector<LabelRepeat>& block) {
       if (flipped[r][i] == 0) start.margins[i] = -start.margins[i];
     std::vector<double> losses;  // log(1 + e^(−m)) falls with m, and m itself has no ties at 0
     for (const double m : start.margins) losses.push_back(-m);
-    const std::vector<Index> orders[] = {by_size(self_influence(flipped[r], start, block[r])), by_size(losses),
+    const std::vector<Index> orders[] = {descending(self_influence(flipped[r], start, block[r])), descending(losses),
                                          NumpyRandom(seeds[r] + 1).choose(n, n)};
     for (std::size_t method = 0; method < kCheckMethods.size(); ++method)
       all.push_back({orders[method], flipped[r], start, &block[r].checks[method]});
@@ -258,7 +248,7 @@ template <class T>
 std::vector<double> Experiment<T>::self_influence(const Labels& labels, const Fit& fit, LabelRepeat& repeat) {
   space_->factorise(fit.margins, kL2);
   const std::vector<double> values = space_->self_influence();
-  std::vector<Index> some = by_size(values);
+  std::vector<Index> some = descending(values);
   const Index last = some[static_cast<std::size_t>(static_cast<Index>(kCheckCounts) * step_ - 1)];
   const double least = values[static_cast<std::size_t>(last)];  // smaller values decide nothing
   some.resize(static_cast<std::size_t>(std::min<Index>(kChecked, data_->examples())));

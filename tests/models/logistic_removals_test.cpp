@@ -33,47 +33,39 @@ double removal_bound(const CaseSizes& sizes) {
   return 4 * error_bound<T>(0, sizes);
 }
 
-TYPED_TEST(LogisticRemovalsTest, Constants) {
-  using T = typename TypeParam::Number;
-  for (const CaseSizes& sizes : removal_cases()) {
-    const LogisticCase c(sizes);
-    const auto model = c.model<T>(this->device());
-    const Index p = model->parameters();
-    const Removals removals(this->device(), kGroups, sizes.n);
-    Guarded<T> constants(this->device(), kModels * p);
-    model->removal_constants(removals, constants.view(kModels, p));
-    const std::vector<T> host = constants.to_host();
-    for (std::size_t j = 0; j < kGroups.size(); ++j) {
-      oracle::Vector expected = oracle::gradient(oracle::without(c.problem(), as_sizes(kGroups[j])), c.theta());
-      for (long double& value : expected) value *= share_left(c.problem(), kGroups[j]);
-      const std::vector<T> actual(host.begin() + static_cast<Index>(j) * p,
-                                  host.begin() + static_cast<Index>(j + 1) * p);
-      EXPECT_LE(relative_error(actual, expected), removal_bound<T>(sizes)) << sizes << ", set " << j;
-    }
+/// Rows [models][p] against expected(set of examples, model).
+template <class T, class Expected>
+void expect_models(const std::vector<T>& rows, const std::vector<std::vector<Index>>& groups, const CaseSizes& sizes,
+                   const Expected& expected) {
+  const Index p = static_cast<Index>(rows.size() / groups.size());
+  for (std::size_t j = 0; j < groups.size(); ++j) {
+    const std::vector<T> actual(rows.begin() + static_cast<Index>(j) * p, rows.begin() + static_cast<Index>(j + 1) * p);
+    EXPECT_LE(relative_error(actual, expected(groups[j], j)), removal_bound<T>(sizes)) << sizes << ", set " << j;
   }
 }
 
-// So many removed that they are swept over instead.
+template <class T>
+void check_constants(Device& device, const CaseSizes& sizes, const std::vector<std::vector<Index>>& groups) {
+  const LogisticCase c(sizes);
+  const auto model = c.model<T>(device);
+  const Index p = model->parameters(), models = std::ssize(groups);
+  Guarded<T> constants(device, models * p);
+  model->removal_constants(Removals(device, groups, sizes.n), constants.view(models, p));
+  expect_models(constants.to_host(), groups, sizes, [&](const std::vector<Index>& group, std::size_t) {
+    oracle::Vector expected = oracle::gradient(oracle::without(c.problem(), as_sizes(group)), c.theta());
+    for (long double& value : expected) value *= share_left(c.problem(), group);
+    return expected;
+  });
+}
+
+TYPED_TEST(LogisticRemovalsTest, Constants) {
+  for (const CaseSizes& sizes : removal_cases()) check_constants<typename TypeParam::Number>(this->device(), sizes, kGroups);
+}
+
+// More entries than examples: they are swept over instead.
 TYPED_TEST(LogisticRemovalsTest, ConstantsWithoutMostExamples) {
-  using T = typename TypeParam::Number;
-  for (const CaseSizes& sizes : {CaseSizes{8, 3, 2}, {8, 5, 3, true, false, true}}) {
-    const LogisticCase c(sizes);
-    const auto model = c.model<T>(this->device());
-    const Index p = model->parameters();
-    const std::vector<std::vector<Index>> groups{{0, 1, 2, 3, 4}, {7, 6, 5}, {2, 0, 4}};
-    const Removals removals(this->device(), groups, sizes.n);
-    ASSERT_GT(removals.exclusions().count, sizes.n);
-    Guarded<T> constants(this->device(), 3 * p);
-    model->removal_constants(removals, constants.view(3, p));
-    const std::vector<T> host = constants.to_host();
-    for (std::size_t j = 0; j < groups.size(); ++j) {
-      oracle::Vector expected = oracle::gradient(oracle::without(c.problem(), as_sizes(groups[j])), c.theta());
-      for (long double& value : expected) value *= share_left(c.problem(), groups[j]);
-      const std::vector<T> actual(host.begin() + static_cast<Index>(j) * p,
-                                  host.begin() + static_cast<Index>(j + 1) * p);
-      EXPECT_LE(relative_error(actual, expected), removal_bound<T>(sizes)) << sizes << ", set " << j;
-    }
-  }
+  for (const CaseSizes& sizes : {CaseSizes{8, 3, 2}, {8, 5, 3, true, false, true}})
+    check_constants<typename TypeParam::Number>(this->device(), sizes, {{0, 1, 2, 3, 4}, {7, 6, 5}, {2, 0, 4}});
 }
 
 TYPED_TEST(LogisticRemovalsTest, DifferencesKeepTheirRelativeAccuracyHoweverSmall) {
@@ -114,14 +106,9 @@ TYPED_TEST(LogisticRemovalsTest, GradientsFromScratch) {
     const Buffer<T> parameters = upload_rows<T>(this->device(), elsewhere);
     Guarded<T> gradients(this->device(), kModels * p);
     model->gradients_without(removals, parameters.view(kModels, p), gradients.view(kModels, p));
-    const std::vector<T> host = gradients.to_host();
-    for (std::size_t j = 0; j < kGroups.size(); ++j) {
-      const oracle::Vector expected =
-          oracle::gradient(oracle::without(c.problem(), as_sizes(kGroups[j])), elsewhere[j]);
-      const std::vector<T> actual(host.begin() + static_cast<Index>(j) * p,
-                                  host.begin() + static_cast<Index>(j + 1) * p);
-      EXPECT_LE(relative_error(actual, expected), removal_bound<T>(sizes)) << sizes << ", set " << j;
-    }
+    expect_models(gradients.to_host(), kGroups, sizes, [&](const std::vector<Index>& group, std::size_t j) {
+      return oracle::gradient(oracle::without(c.problem(), as_sizes(group)), elsewhere[j]);
+    });
   }
 }
 
@@ -139,14 +126,9 @@ TYPED_TEST(LogisticRemovalsTest, HessianProductsFromScratch) {
     const MatrixView<T> at_points = curvatures.view(sizes.n, kModels * sizes.classes);
     model->curvatures_at(parameters.view(kModels, p), at_points);
     model->hessian_products_with(at_points, removals, v.view(kModels, p), products.view(kModels, p));
-    const std::vector<T> host = products.to_host();
-    for (std::size_t j = 0; j < kGroups.size(); ++j) {
-      const oracle::Vector expected =
-          oracle::hvp(oracle::without(c.problem(), as_sizes(kGroups[j])), elsewhere[j], vectors[j]);
-      const std::vector<T> actual(host.begin() + static_cast<Index>(j) * p,
-                                  host.begin() + static_cast<Index>(j + 1) * p);
-      EXPECT_LE(relative_error(actual, expected), removal_bound<T>(sizes)) << sizes << ", set " << j;
-    }
+    expect_models(products.to_host(), kGroups, sizes, [&](const std::vector<Index>& group, std::size_t j) {
+      return oracle::hvp(oracle::without(c.problem(), as_sizes(group)), elsewhere[j], vectors[j]);
+    });
   }
 }
 
