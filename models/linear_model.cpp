@@ -53,8 +53,8 @@ void LinearModel<T>::losses(MatrixView<T> out) {
 template <class T>
 void LinearModel<T>::forward(MatrixView<const T> vectors, Index first, Index count, MatrixView<T> outputs) {
   const FeatureView<T> x = data_.product_view().rows_from(first, count);
-  if (data_.is_whole()) kernels().linear_forward(device(), {x, shape_, vectors, outputs});
-  else kernels().linear_forward(device(), {x, shape_, vectors, outputs, data_.sparse_view().rows_from(first)});
+  const auto sparse = data_.is_sparse() ? data_.sparse_view().rows_from(first) : SparseFeatures<T>{};
+  kernels().linear_forward(device(), {x, shape_, vectors, outputs, sparse});
 }
 
 template <class T>
@@ -225,9 +225,10 @@ void LinearModel<T>::losses_at(MatrixView<const T> parameters_k, MatrixView<T> o
 template <class T>
 std::size_t LinearModel<T>::working_memory(Index vectors) const {
   const std::size_t sweep = product_bytes(vectors);
-  // A block of rows' tangents, and what the product takes for them: V in panels, a block of X for each thread.
+  // A block of rows' tangents, and what the product takes for them: V in panels, for each thread a block of X, or of 256
+  // rows' tangents where X is stored without its zeros.
   const Index width = vectors * shape_.classes, rows = std::min(kRowBlock, examples());
-  const Index panels = (width + 64) * (shape_.features + 64), blocks = 128 * (shape_.features + width + 128);
+  const Index panels = (width + 64) * (shape_.features + 64), blocks = 128 * shape_.features + 256 * (width + 64);
   const Index forward = rows * width + panels + blocks * device().info().threads;
   return std::max(sweep, static_cast<std::size_t>(forward) * sizeof(T));
 }

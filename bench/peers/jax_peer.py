@@ -17,7 +17,7 @@ NAME = "JAX"
 ADAM_EPSILON, ADAM_RATE, ADAM_BATCH = 1e-12, 1e-4, 500
 HESSIAN_SAMPLE = 64  # columns of a Hessian of thousands
 SOLVE_SAMPLE = 32    # right-hand sides of a thousand
-CHUNKS = {"logistic": (None, 5_000), "convnet": (110, 550, None)}  # examples at once, divisors of n; None: all
+CHUNKS = {"logistic": (None, 5_000), "convnet": (110, 550, None)}  # examples at once, or the next smaller divisor of n; None: all
 
 
 def version():
@@ -71,8 +71,7 @@ class Model:
         """Σ part(x, y) over chunks of `size` examples."""
         if size is None or size >= self.n:
             return part(self.x, self.y)
-        if self.n % size:
-            raise ValueError(f"chunks of {size} do not divide {self.n} examples")
+        size = next(smaller for smaller in range(size, 0, -1) if self.n % smaller == 0)
         chunks = self.x.reshape(-1, size, PIXELS), self.y.reshape(-1, size)
         start = jax.tree.map(jnp.zeros_like, jax.eval_shape(part, chunks[0][0], chunks[1][0]))
         return lax.scan(lambda total, chunk: (total + part(*chunk), None), start, chunks)[0]

@@ -4,6 +4,8 @@
 
 #include <cuda_runtime.h>
 
+#include <cstdint>
+
 #ifndef __CUDACC__
 #include <source_location>
 #endif
@@ -33,6 +35,34 @@ __device__ __forceinline__ T shuffle_xor(T value, int bits, CallSite = CallSite:
   return __shfl_xor_sync(0xffffffffu, value, bits);
 }
 
+/// Four 8 × 8 matrices of 16-bit numbers from shared memory (ldmatrix.x4, see the PTX manual): lane l names row l % 8 of
+/// matrix l / 8, 16 bytes at a multiple of 16. All 32 lanes take part.
+template <bool kTransposed>
+__device__ __forceinline__ void load_matrices(std::uint32_t (&words)[4], const std::uint16_t* row,
+                                              CallSite = CallSite::current()) {
+  const auto address = static_cast<std::uint32_t>(__cvta_generic_to_shared(row));
+  if constexpr (kTransposed)
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
+                 : "r"(address)
+                 : "memory");
+  else
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
+                 : "r"(address)
+                 : "memory");
+}
+
+/// C += A B on the tensor cores, A [16][16] and B [16][8] of bf16, C [16][8] of float (mma.m16n8k16, see the PTX manual).
+/// Products are exact; the sum is cut off, not rounded. All 32 lanes take part.
+__device__ __forceinline__ void multiply_add_bf16(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
+                                                  std::uint32_t b1, CallSite = CallSite::current()) {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+      "{%0, %1, %2, %3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
 #else
 
 using CallSite = std::source_location;
@@ -46,6 +76,16 @@ S& shared_storage(CallSite where = CallSite::current()) {
 template <class T>
 T shuffle_xor(T value, int bits, CallSite where = CallSite::current()) {
   return __shfl_xor_sync(0xffffffffu, value, bits, kWarpSize, where);
+}
+
+template <bool kTransposed>
+void load_matrices(std::uint32_t (&words)[4], const std::uint16_t* row, CallSite where = CallSite::current()) {
+  simt::load_matrices<kTransposed>(words, row, where);
+}
+
+inline void multiply_add_bf16(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1,
+                              CallSite where = CallSite::current()) {
+  simt::multiply_add_bf16(c, a, b0, b1, where);
 }
 
 #endif

@@ -240,6 +240,13 @@ __global__ void __launch_bounds__(kThreads) add_partitions_kernel(LinearSweep<T>
 }
 
 template <class T>
+void add_partitions(CudaDevice& device, const LinearSweep<T>& op, MatrixView<const T> partials) {
+  const Index columns = columns_with_bias(op.shape), pairs = op.vectors.rows * op.shape.classes;
+  launch(device, {Grid{divide_up(columns, kWarpSize), pairs}, kThreads, sizeof(SliceSums)}, add_partitions_kernel<T>, op,
+         partials);
+}
+
+template <class T>
 Index pairs_of(const LinearSweep<T>& op) {
   return op.vectors.rows * op.shape.classes;
 }
@@ -268,8 +275,7 @@ void start_fused_sweep(CudaDevice& device, const LinearSweep<T>& op) {
                                pairs_of(op) * aligned_stride<T>(columns));
   launch(device, {Grid{partials.rows}, kThreads, sizeof(typename Tile::Shared)}, fused_sweep_kernel<Tile>, op,
          partition_rows, partials);
-  launch(device, {Grid{divide_up(columns, kWarpSize), pairs_of(op)}, kThreads, sizeof(SliceSums)},
-         add_partitions_kernel<T>, op, partials);
+  add_partitions<T>(device, op, partials);
 }
 
 template <class T, class S>

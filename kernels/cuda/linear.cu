@@ -1,5 +1,5 @@
 // The linear layer: A = X Vᵀ + b, gradients of single examples, gradients with respect to the input.
-#include <clout/kernels/cuda/linear.hpp>
+#include <clout/kernels/cuda/byte_products.hpp>
 #include <clout/kernels/cuda/sparse_sweep.hpp>
 
 namespace clout::cuda {
@@ -71,10 +71,11 @@ void linear_forward(Device& device, const LinearForward<T>& op) {
   if (pairs == 0 || rows == 0) return;
   if (op.sparse.is_given()) return sparse_forward(cuda, op);
   const bool plain = op.features.values && !op.shape.bias;
+  const bool by_bytes = std::is_same_v<T, float> && op.features.bytes;
   MatrixView<T> packed, chunk;
   const auto carve = [&](Carver carver) {
     packed = carver.matrix<T>(pairs, columns, stride);
-    chunk = carver.matrix<T>(plain ? 0 : std::min(rows, kChunkRows), columns, stride);
+    chunk = carver.matrix<T>(plain || by_bytes ? 0 : std::min(rows, kChunkRows), columns, stride);
     return carver.used();
   };
   carve(Carver(cuda.staging(carve(Carver()))));
@@ -82,6 +83,8 @@ void linear_forward(Device& device, const LinearForward<T>& op) {
   pack_vectors(cuda, op.shape, op.features.scale, op.vectors, packed);
   auto stored = op.features;  // the scale is W′'s now
   stored.scale = 1;
+  if constexpr (std::is_same_v<T, float>)
+    if (by_bytes) return byte_outputs(cuda, stored, op.shape.bias, packed, op.outputs);
   for (Index first = 0; first < rows; first += kChunkRows) {
     const Index count = std::min(kChunkRows, rows - first);
     const auto x = stage_features<T>(cuda, stored.rows_from(first, count), op.shape.bias, nullptr, chunk);

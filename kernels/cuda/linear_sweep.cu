@@ -1,6 +1,8 @@
 // out_j = scale · Σᵢ wᵢ rᵢⱼ ⊗ (xᵢ, 1): X′ times W′, logits to residuals, residuals times X′.
 // With few (vector, class) pairs one fused kernel reads X once (fused_sweep.hpp); with many, matrix products by chunks
-// of rows. An X that is stored without its zeros has a way of its own (sparse_sweep.hpp).
+// of rows, on the tensor cores where they lose nothing (byte_products.hpp: X is bytes, all else in single precision). An
+// X that is stored without its zeros has a way of its own (sparse_sweep.hpp).
+#include <clout/kernels/cuda/byte_products.hpp>
 #include <clout/kernels/cuda/fused_sweep.hpp>
 #include <clout/kernels/cuda/sparse_sweep.hpp>
 
@@ -80,6 +82,43 @@ void sweep_by_chunks(CudaDevice& device, const LinearSweep<T>& op) {
   unpack_vectors<T>(device, op.shape, op.scale * op.features.scale, op.scale, scratch.sums, op.out);
 }
 
+/// The scratch of the products on the tensor cores. The chunks of rows are such that Z, 16 MB, stays in the second-level
+/// cache from product to product.
+struct ByteSweepScratch {
+  static constexpr Index kNumbersOfChunk = Index{4} << 20;
+  BytePartitions partitions{};
+  MatrixView<float> packed;    // [k·K][d (+ 1)]     W′, with X's scale
+  MatrixView<float> z;         // [chunk][k·K]       logits, then residuals
+  MatrixView<float> partials;  // [partitions][k·K · aligned columns]
+
+  std::size_t carve(const LinearSweep<float>& op, Carver carver) {
+    const Index pairs = pairs_of(op), columns = columns_with_bias(op.shape), stride = aligned_stride<float>(columns);
+    const Index rows = std::min(op.features.rows, round_up(divide_up(kNumbersOfChunk, pairs), 128));
+    partitions = byte_partitions(rows, columns, pairs);
+    packed = carver.matrix<float>(pairs, columns, stride);
+    z = carver.matrix<float>(rows, pairs, aligned_stride<float>(pairs));
+    partials = carver.matrix<float>(partitions.count, pairs * stride, pairs * stride);
+    return carver.used();
+  }
+};
+
+/// By chunks: Z = X′ W′ᵀ, Z → R, partial G += Rᵀ X′; then the partitions are added.  4ndKk flops, three times that on the
+/// tensor cores.
+void sweep_by_bytes(CudaDevice& device, const LinearSweep<float>& op) {
+  ByteSweepScratch scratch;
+  scratch.carve(op, Carver(op.scratch.data()));
+  const bool bias = op.shape.bias, has_logits = op.step != SweepStep::given;
+  if (has_logits) pack_vectors(device, op.shape, op.features.scale, op.vectors, scratch.packed);
+  for (Index first = 0; first < op.features.rows; first += scratch.z.rows) {
+    const auto z = scratch.z.rows_from(0, std::min(scratch.z.rows, op.features.rows - first));
+    const auto x = op.features.rows_from(first, z.rows);
+    if (has_logits) byte_outputs(device, x, bias, scratch.packed, z);
+    step_chunk(device, op, first, z);
+    byte_sums(device, x, bias, z, scratch.partitions.rows, first > 0, scratch.partials);
+  }
+  add_partitions<float>(device, op, scratch.partials);
+}
+
 }  // namespace
 
 template <class T>
@@ -88,6 +127,7 @@ void linear_sweep(Device& device, const LinearSweep<T>& op) {
   if (pairs_of(op) == 0) return;
   if (op.sparse.is_given()) sparse_sweep(cuda, op, [&](Index first, MatrixView<T> z) { step_chunk(cuda, op, first, z); });
   else if (is_fused(cuda, op) || op.features.rows == 0) fused_sweep(cuda, op);
+  else if constexpr (std::is_same_v<T, float>) op.features.bytes ? sweep_by_bytes(cuda, op) : sweep_by_chunks(cuda, op);
   else sweep_by_chunks(cuda, op);
 }
 
@@ -95,7 +135,9 @@ template <class T>
 std::size_t linear_sweep_scratch(const Device& device, const LinearSweep<T>& op) {
   if (op.sparse.is_given()) return SparseScratch<T>().carve(op, Carver());
   if (is_fused(static_cast<const CudaDevice&>(device), op)) return fused_sweep_scratch(op);
-  return SweepScratch<T>().carve(op, Carver());
+  std::size_t bytes = SweepScratch<T>().carve(op, Carver());
+  if constexpr (std::is_same_v<T, float>) bytes = std::max(bytes, ByteSweepScratch().carve(op, Carver()));
+  return bytes;  // the plan does not know how X is stored
 }
 
 template void linear_sweep(Device&, const LinearSweep<float>&);

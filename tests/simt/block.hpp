@@ -111,6 +111,7 @@ class Block {
   [[noreturn]] void leave();
   void complete(Thread& self, Warp& warp, unsigned first);
   unsigned source_of(const Thread& thread, unsigned lane);
+  void gather(const Thread& thread, unsigned first);
   Mistake stuck() const;
   void dispose();
   void* next_race_fiber(const uint3& thread);

@@ -48,6 +48,8 @@ const char* name_of(WarpOperation operation) {
       return "__shfl_xor_sync";
     case WarpOperation::ballot:
       return "a vote";
+    case WarpOperation::gather:
+      return "a matrix instruction";
   }
   return "a warp operation";
 }

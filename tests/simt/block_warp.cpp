@@ -71,7 +71,8 @@ void Block::complete(Thread& self, Warp& warp, unsigned first) {
     const auto lane = kWarpLanes - 1 - static_cast<unsigned>(std::countl_zero(left));
     left &= ~(1u << lane);
     Thread& thread = threads_[first + lane];
-    thread.result = self.operation == WarpOperation::ballot ? ballot : threads_[first + source_of(thread, lane)].value;
+    if (self.operation == WarpOperation::gather) gather(thread, first);
+    else thread.result = self.operation == WarpOperation::ballot ? ballot : threads_[first + source_of(thread, lane)].value;
     // Insertion by place in order_, where the forward schedule has the highest lane first.
     unsigned place = count++;
     for (; place > 0 && turn_[lanes[place - 1]] > turn_[first + lane]; --place) lanes[place] = lanes[place - 1];
@@ -80,6 +81,14 @@ void Block::complete(Thread& self, Warp& warp, unsigned first) {
   warp.waiting &= ~mask;
   count_warp_operation();
   wake(count, lanes);
+}
+
+/// All lanes' words for one of them, in the places that each has named.
+void Block::gather(const Thread& thread, unsigned first) {
+  const auto places = [](const Thread& of) { return reinterpret_cast<const GatherPlaces*>(of.value); };
+  std::uint32_t* to = places(thread)->to;
+  for (unsigned lane = 0; lane < kWarpLanes; ++lane)
+    for (unsigned word = 0; word < thread.argument; ++word) *to++ = places(threads_[first + lane])->from[word];
 }
 
 /// The lane that a waiting lane reads from; its own where the hardware would give it its own value back.
@@ -102,6 +111,7 @@ unsigned Block::source_of(const Thread& thread, unsigned lane) {
       break;
     case WarpOperation::barrier:
     case WarpOperation::ballot:
+    case WarpOperation::gather:
       break;
   }
   if (!(thread.mask >> source & 1u)) {

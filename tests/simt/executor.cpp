@@ -18,7 +18,7 @@ namespace {
 
 std::atomic<Schedule> schedule_now{Schedule::forward};
 std::atomic<std::uint64_t> seed_now{1};
-std::atomic<std::uint64_t> launches{0}, blocks{0}, threads{0}, barriers{0}, warp_operations{0};
+std::atomic<std::uint64_t> launches{0}, blocks{0}, threads{0}, barriers{0}, warp_operations{0}, matrix_instructions{0};
 
 }  // namespace
 
@@ -27,9 +27,9 @@ void set_schedule(Schedule schedule, std::uint64_t seed) {
   seed_now = seed;
 }
 
-Statistics statistics() { return {launches, blocks, threads, barriers, warp_operations}; }
+Statistics statistics() { return {launches, blocks, threads, barriers, warp_operations, matrix_instructions}; }
 
-void reset_statistics() { launches = blocks = threads = barriers = warp_operations = 0; }
+void reset_statistics() { launches = blocks = threads = barriers = warp_operations = matrix_instructions = 0; }
 
 namespace detail {
 
@@ -171,6 +171,7 @@ Block& current_block() {
 }
 
 void count_barrier() { barriers.fetch_add(1, std::memory_order_relaxed); }
+void count_matrix_instruction() { matrix_instructions.fetch_add(1, std::memory_order_relaxed); }
 void count_warp_operation() { warp_operations.fetch_add(1, std::memory_order_relaxed); }
 
 void block_barrier(std::source_location where) { current_block().barrier(where); }

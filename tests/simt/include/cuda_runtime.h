@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "simt/device_language.hpp"
+#include "simt/matrix_units.hpp"
 
 #define CUDART_VERSION 13000
 

@@ -25,12 +25,24 @@
 
 namespace simt::detail {
 
-enum class WarpOperation : std::uint8_t { barrier, shuffle, shuffle_up, shuffle_down, shuffle_xor, ballot };
+enum class WarpOperation : std::uint8_t { barrier, shuffle, shuffle_up, shuffle_down, shuffle_xor, ballot, gather };
 
 void block_barrier(std::source_location where);
 /// Hands `value` to the lanes of `mask` and returns what this lane receives: the source lane's value, or the ballot.
 std::uint64_t warp_exchange(WarpOperation operation, unsigned mask, std::uint64_t value, unsigned argument, int width,
                             std::source_location where);
+/// Where a lane has its words, and wants those of all 32 lanes.
+struct GatherPlaces {
+  const std::uint32_t* from;
+  std::uint32_t* to;
+};
+
+/// Every lane of the warp gets all lanes' words.
+template <std::size_t kWords>
+void gather_words(const std::uint32_t (&mine)[kWords], std::uint32_t (&all)[32][kWords], std::source_location where) {
+  const GatherPlaces places{mine, all[0]};
+  warp_exchange(WarpOperation::gather, 0xffffffffu, reinterpret_cast<std::uint64_t>(&places), kWords, 32, where);
+}
 void* shared_memory(std::size_t bytes, std::size_t alignment, std::source_location where);
 [[noreturn]] void trap(std::source_location where);
 void set_condition(unsigned long long condition, unsigned value, std::source_location where);

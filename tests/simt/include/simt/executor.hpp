@@ -58,7 +58,8 @@ struct Statistics {
   std::uint64_t blocks = 0;
   std::uint64_t threads = 0;
   std::uint64_t barriers = 0;         ///< completed block barriers
-  std::uint64_t warp_operations = 0;  ///< completed shuffles, votes and warp barriers
+  std::uint64_t warp_operations = 0;  ///< completed shuffles, votes, warp barriers and matrix instructions
+  std::uint64_t matrix_instructions = 0;  ///< of multiplication, on the tensor cores
 };
 Statistics statistics();
 void reset_statistics();
