@@ -95,6 +95,25 @@ void with_entries(const SparseLines<T>& lines, Body&& body) {
   else with_places(lines.values);
 }
 
+// Neighbouring numbers. Small integers come by one load for all of them: loads are what narrow strips run out of.
+template <class V, int kCount>
+class Group {
+ public:
+  explicit Group(const V* from) : from_(from) {
+    if constexpr (kIsWord) std::memcpy(&word_, from, sizeof word_);
+  }
+  V operator[](int i) const {
+    if constexpr (kIsWord) return static_cast<V>(word_ >> (8 * static_cast<int>(sizeof(V)) * i));
+    else return from_[i];
+  }
+
+ private:
+  static constexpr bool kIsWord = std::is_unsigned_v<V> && kCount > 1 && (sizeof(V) * kCount == 8 || sizeof(V) * kCount == 4);
+  using Word = std::conditional_t<sizeof(V) * kCount == 8, std::uint64_t, std::uint32_t>;
+  const V* from_;
+  Word word_ = 0;
+};
+
 // out = start + Σ over a line's entries of stored · in[place], a strip of Width vectors.
 template <class T, int Width, class Place, class Stored>
 [[gnu::always_inline]] inline void multiply_line(const Place* place, const Stored* stored, Index count, const T* in,
@@ -103,17 +122,20 @@ template <class T, int Width, class Place, class Stored>
   Vector<T> sums[kSets][Width] = {};
 #pragma GCC unroll 16
   for (int v = 0; v < Width; ++v) sums[0][v] = load(start + v * kLanes<T>);
-  const auto add = [&](int set, Index entry) [[gnu::always_inline]] {
-    const Vector<T> value = in_register(broadcast(number<T>(stored[entry])));
-    const T* from = in + static_cast<Index>(place[entry]) * in_stride;
+  const auto add = [&](int set, Place at, Stored times) [[gnu::always_inline]] {
+    const Vector<T> value = in_register(broadcast(number<T>(times)));
+    const T* from = in + static_cast<Index>(at) * in_stride;
 #pragma GCC unroll 16
     for (int v = 0; v < Width; ++v) sums[set][v] = add_product<T>(sums[set][v], value, from + v * kLanes<T>);
   };
   Index entry = 0;
-  for (; entry + kSets <= count; entry += kSets)
+  for (; entry + kSets <= count; entry += kSets) {
+    const Group<Place, kSets> places(place + entry);
+    const Group<Stored, kSets> numbers(stored + entry);
 #pragma GCC unroll 16
-    for (int set = 0; set < kSets; ++set) add(set, entry + set);
-  for (; entry < count; ++entry) add(0, entry);
+    for (int set = 0; set < kSets; ++set) add(set, places[set], numbers[set]);
+  }
+  for (; entry < count; ++entry) add(0, place[entry], stored[entry]);
 #pragma GCC unroll 16
   for (int v = 0; v < Width; ++v) {
     Vector<T> total = sums[0][v];
@@ -359,7 +381,11 @@ std::size_t sparse_sweep_scratch(const Device& device, const LinearSweep<T>& op)
 // A = X Vᵀ + b.  2Kk flops per entry of X.
 template <class T>
 void sparse_forward(Device& device, const LinearForward<T>& op) {
-  LinearSweep<T> sweep{.features = op.features, .sparse = op.sparse, .shape = op.shape, .vectors = op.vectors};
+  LinearSweep<T> sweep{};
+  sweep.features = op.features;
+  sweep.sparse = op.sparse;
+  sweep.shape = op.shape;
+  sweep.vectors = op.vectors;
   const SparsePlan<T> plan(sweep);
   if (plan.columns == 0) return;
   const ScratchPlan<T> memory{plan.matrix_size, plan.z_size};
