@@ -226,11 +226,13 @@ template <class T>
 std::size_t LinearModel<T>::working_memory(Index vectors) const {
   const std::size_t sweep = product_bytes(vectors);
   // A block of rows' tangents, and what the product takes for them: V in panels, for each thread a block of X, or of 256
-  // rows' tangents where X is stored without its zeros.
+  // rows' tangents where X is stored without its zeros; a GPU converts a whole block of rows, and keeps that memory.
   const Index width = vectors * shape_.classes, rows = std::min(kRowBlock, examples());
   const Index panels = (width + 64) * (shape_.features + 64), blocks = 128 * shape_.features + 256 * (width + 64);
-  const Index forward = rows * width + panels + blocks * device().info().threads;
-  return std::max(sweep, static_cast<std::size_t>(forward) * sizeof(T));
+  const bool is_host = device().info().is_host;
+  const Index staged = panels + (is_host ? blocks * device().info().threads : kRowBlock * (shape_.features + 64));
+  const std::size_t forward = static_cast<std::size_t>(rows * width + staged) * sizeof(T);
+  return is_host ? std::max(sweep, forward) : sweep + forward;
 }
 
 template <class T>

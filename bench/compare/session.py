@@ -115,12 +115,16 @@ def failed_row(row, failure):
             "ours": [{"name": name, "failure": str(failure), "trials": []} for name in row.ours], "peers": []}
 
 
+def facts_of_run(root, build, options, variables):
+    return {"date": str(datetime.date.today()), "commit": commit(root), "machine": machine.processor(), "threads": options.threads,
+            "load_before": machine.load(), "ceilings": machine.ceilings(build / "bin/clout_bench", variables)}
+
+
 def run(root, build, rows, options, variables, save):
     """`save(facts)` is called after every row: a run that is killed leaves what it has."""
     session = Session(root, build, options)
-    facts = {"date": str(datetime.date.today()), "commit": commit(root), "machine": machine.processor(), "threads": options.threads,
-             "is_quick": options.quick, "clock": "cpu" if options.shared else "wall", "load_before": machine.load(),
-             "peers": session.peers, "ceilings": machine.ceilings(build / "bin/clout_bench", variables), "rows": []}
+    facts = {**facts_of_run(root, build, options, variables), "is_quick": options.quick,
+             "clock": "cpu" if options.shared else "wall", "peers": session.peers, "rows": []}
     try:
         for number, row in enumerate(rows):
             print(f"[{number + 1}/{len(rows)}] {row.key}", flush=True)
@@ -145,8 +149,13 @@ def without_paths(facts):
 
 def write(facts, stem):
     facts = without_paths(facts)
+    return write_pair(stem, facts, table.markdown(facts))
+
+
+def write_pair(stem, facts, page):
+    """The facts, and the page that people read."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     paths = stem.with_name(stem.name + ".json"), stem.with_name(stem.name + ".md")
     paths[0].write_text(json.dumps(facts, indent=1) + "\n")
-    paths[1].write_text(table.markdown(facts))
+    paths[1].write_text(page)
     return paths

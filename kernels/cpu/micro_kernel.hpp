@@ -35,6 +35,13 @@ struct Tile {
       store(to + i * stride + kLanes<T>, high[i]);
     }
   }
+  [[gnu::always_inline]] void add_to(T* to, Index stride) const {
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i) {
+      store(to + i * stride, load(to + i * stride) + low[i]);
+      store(to + i * stride + kLanes<T>, load(to + i * stride + kLanes<T>) + high[i]);
+    }
+  }
   [[gnu::always_inline]] void multiply_add(const T* left, Index left_row, Index left_step, const T* right,
                                            Index steps) {
     for (Index t = 0; t < steps; ++t) {

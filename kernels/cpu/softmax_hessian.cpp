@@ -107,7 +107,8 @@ class HessianTask {
     }
   }
 
-  // Tiles (a, 0…a) += X_bᵀ (w ∘ X_a).
+  // Tiles (a, 0…a) += X_bᵀ (w ∘ X_a). A block's rows have a sum of their own: one of all rows, which have one sign, would lose
+  // two digits more in single precision (n = 55,000).
   void accumulate(Index a, Index count) {
     const Index stride = kBlockRows * kPanel<T>;
     for (Index row = 0; row < count; ++row)
@@ -116,10 +117,9 @@ class HessianTask {
     for (Index b = 0; b <= a; ++b)
       for_each_tile<kTileRows>(kPanel<T>, [&](Index i, auto rows) {
         Tile<T, rows> sums;
-        T* at = tile(a, b) + i * kPanel<T>;
-        sums.load_from(at, kPanel<T>);
+        sums.clear();
         sums.multiply_add(block_ + b * stride + i, 1, kPanel<T>, panel_, count);
-        sums.store_to(at, kPanel<T>);
+        sums.add_to(tile(a, b) + i * kPanel<T>, kPanel<T>);
       });
   }
 

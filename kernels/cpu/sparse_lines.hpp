@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <clout/kernels/cpu/simd.hpp>
 #include <clout/kernels/operations.hpp>
 #include <cstring>
@@ -62,6 +63,7 @@ class Group {
   }
 
  private:
+  static_assert(std::endian::native == std::endian::little);
   static constexpr bool kIsWord = std::is_unsigned_v<V> && kCount > 1 && (sizeof(V) * kCount == 8 || sizeof(V) * kCount == 4);
   using Word = std::conditional_t<sizeof(V) * kCount == 8, std::uint64_t, std::uint32_t>;
   const V* from_;

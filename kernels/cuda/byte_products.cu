@@ -48,9 +48,10 @@ void byte_outputs(CudaDevice& device, const FeatureView<float>& x, bool bias, Ma
 
 BytePartitions byte_partitions(Index rows, Index columns, Index pairs) {
   constexpr Index kBlocksInFlight = 264;  // of an H200, two on each multiprocessor
+  constexpr Index kMostRows = 8192;       // whose sum is one of single precision
   const Index tiles = divide_up(columns, SumTile::kRows) * divide_up(pairs, SumTile::kColumns);
   const Index count = std::max<Index>(1, kBlocksInFlight / tiles);
-  const Index each = round_up(std::max<Index>(1, divide_up(rows, count)), SumTile::kDepth);
+  const Index each = round_up(std::min(divide_up(rows, count), kMostRows), SumTile::kDepth);
   return {divide_up(rows, each), each};
 }
 

@@ -12,7 +12,8 @@ namespace clout::cuda {
 void byte_outputs(CudaDevice& device, const FeatureView<float>& x, bool bias, MatrixView<const float> packed,
                   MatrixView<float> z);
 
-/// How Rᵀ X′ is cut into partitions of `rows` rows, so that their blocks fill the GPU: a function of the sizes alone.
+/// How Rᵀ X′ of some rows (one or more) is cut into partitions of `rows` rows, so that their blocks fill the GPU, and
+/// no sum in single precision is of more than 8,192 rows: a function of the sizes alone.
 struct BytePartitions {
   Index count, rows;
 };

@@ -53,8 +53,8 @@ struct Fetched {
   Together<float, 4> floats[Tile::kFloatParts];
 };
 
-/// The operands: X′ = (X, 1) as bytes, and floats, whose lines begin at multiples of 16 bytes and end there, too.
-/// Numbers beyond the ends of either count as zeros.
+/// The operands: X′ = (X, 1) as bytes, and floats, whose lines begin at multiples of 16 bytes and go on with zeros to
+/// the next. Numbers beyond the ends of either count as zeros.
 struct ByteOperands {
   FeatureView<float> x;  // bytes; the scale does not count
   bool bias;
@@ -78,13 +78,8 @@ __device__ __forceinline__ Together<std::uint32_t, 4> fetch_bytes(const ByteOper
 
 /// 4 numbers of line `row` of the floats, from `column` on.
 __device__ __forceinline__ Together<float, 4> fetch_floats(const ByteOperands& in, Index row, Index column) {
-  Together<float, 4> part{};
-  if (row >= in.floats.rows || column >= in.floats.columns) return part;
-  part = *reinterpret_cast<const Together<float, 4>*>(in.floats.row(row) + column);  // within the stride
-#pragma unroll
-  for (int i = 1; i < 4; ++i)
-    if (column + i >= in.floats.columns) part.value[i] = 0;
-  return part;
+  if (row >= in.floats.rows || column >= in.floats.columns) return {};
+  return *reinterpret_cast<const Together<float, 4>*>(in.floats.row(row) + column);
 }
 
 // Which part of which line of the floats a thread moves: all of one line where it is long, else of several lines.
@@ -121,7 +116,8 @@ __device__ __forceinline__ std::uint16_t bf16_of(std::uint32_t word, int i) {
   return static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(value) >> 16);
 }
 
-/// Cuts the next bf16 off `rest`: its upper half. What is left is exact, and after three of them it is nothing.
+/// Cuts the next bf16 off `rest`: its upper half. What is left is exact; after three of them it is nothing, above
+/// 1e-33.
 __device__ __forceinline__ std::uint16_t cut_bf16(float& rest) {
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(rest);
   rest -= std::bit_cast<float>(bits & 0xffff0000u);

@@ -213,14 +213,14 @@ struct alignas(16) SliceSums {
 };
 static_assert(sizeof(SliceSums) == 2048);
 
-// out_j = scale · Σ partials, in double and in fixed order: a block has 32 columns of one pair, its warps a slice of
+// out_j = scale · Σ partials, in double and in fixed order: a block (pair, 32 columns) each, its warps a slice of
 // the partitions each, and the slices are added in turn.  1 flop and sizeof(T) bytes per number read.
 template <class T>
 __global__ void __launch_bounds__(kThreads) add_partitions_kernel(LinearSweep<T> op, MatrixView<const T> partials) {
   auto& sums = shared_storage<SliceSums>();
   constexpr int kSlices = kThreads / kWarpSize;
   const Index columns = columns_with_bias(op.shape), padded = aligned_stride<T>(columns);
-  const Index column = Index{blockIdx.x} * kWarpSize + lane_in_warp(), pair = blockIdx.y;
+  const Index column = Index{blockIdx.y} * kWarpSize + lane_in_warp(), pair = blockIdx.x;
   const bool active = column < columns;
   const Index each = (partials.rows + kSlices - 1) / kSlices, first = each * warp_in_block();
   double sum = 0;
@@ -242,7 +242,7 @@ __global__ void __launch_bounds__(kThreads) add_partitions_kernel(LinearSweep<T>
 template <class T>
 void add_partitions(CudaDevice& device, const LinearSweep<T>& op, MatrixView<const T> partials) {
   const Index columns = columns_with_bias(op.shape), pairs = op.vectors.rows * op.shape.classes;
-  launch(device, {Grid{divide_up(columns, kWarpSize), pairs}, kThreads, sizeof(SliceSums)}, add_partitions_kernel<T>, op,
+  launch(device, {Grid{pairs, divide_up(columns, kWarpSize)}, kThreads, sizeof(SliceSums)}, add_partitions_kernel<T>, op,
          partials);
 }
 

@@ -25,22 +25,22 @@ MatrixView<const T> stage_features(CudaDevice& device, const FeatureView<T>& fea
   return target;
 }
 
-// W′_jc,i ← scale · V_j[c][i], biases as they are. Along y, (vector, class) pairs take turns.
+// W′_jc,i ← scale · V_j[c][i], biases as they are, zeros up to the stride. Along y, (vector, class) pairs take turns.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     pack_vectors_kernel(LinearShape shape, T scale, MatrixView<const T> vectors, MatrixView<T> packed) {
   const Index i = thread_in_grid();
-  if (i >= packed.columns) return;
+  if (i >= packed.stride) return;
   for (Index pair = blockIdx.y; pair < packed.rows; pair += gridDim.y) {
     const Index j = pair / shape.classes, c = pair - j * shape.classes;
-    packed(pair, i) = (i < shape.features ? scale : T(1)) * vectors(j, parameter_at(shape, c, i));
+    packed(pair, i) = i >= packed.columns ? T(0) : (i < shape.features ? scale : T(1)) * vectors(j, parameter_at(shape, c, i));
   }
 }
 
 template <class T>
 void pack_vectors(CudaDevice& device, const LinearShape& shape, T scale, MatrixView<const T> vectors,
                   MatrixView<T> packed) {
-  launch(device, over_matrix(packed.rows, packed.columns), pack_vectors_kernel<T>, shape, scale, vectors, packed);
+  launch(device, over_matrix(packed.rows, packed.stride), pack_vectors_kernel<T>, shape, scale, vectors, packed);
 }
 
 // V_j[c][i] ← scale · W′_jc,i, biases ← bias_scale · W′_jc,d.

@@ -9,7 +9,7 @@
 namespace clout::cuda {
 
 // z ← w r for a chunk of rows, kLanes lanes to a pair (row, vector). About 5K flops and K exponentials at most; reads
-// 2K numbers, writes K. `z` is [rows of the chunk][k·K]; `first` is the chunk's first row.
+// 2K numbers, writes K. `z` is [rows of the chunk][k·K], with zeros up to its stride; `first` is the chunk's first row.
 template <class T, int kLanes>
 __global__ void __launch_bounds__(kThreads, 2) sweep_step_kernel(LinearSweep<T> op, Index first, MatrixView<T> z) {
   const Index pair = thread_in_grid() / kLanes, vectors = op.vectors.rows;
@@ -18,6 +18,8 @@ __global__ void __launch_bounds__(kThreads, 2) sweep_step_kernel(LinearSweep<T> 
   const T weight = active && op.example_weights ? op.example_weights[first + row] : T(1);
   residual_step<kLanes>(op, first + row, j, weight, active ? op.shape.classes : 0, Index{thread_in_block() % kLanes},
                         z.row(row) + j * op.shape.classes);
+  if (active && j == 0 && thread_in_block() % kLanes == 0)
+    for (Index c = z.columns; c < z.stride; ++c) z(row, c) = 0;
 }
 
 // Zeros for the excluded entries that lie in the chunk: a warp each.
@@ -82,10 +84,10 @@ void sweep_by_chunks(CudaDevice& device, const LinearSweep<T>& op) {
   unpack_vectors<T>(device, op.shape, op.scale * op.features.scale, op.scale, scratch.sums, op.out);
 }
 
-/// The scratch of the products on the tensor cores. The chunks of rows are such that Z, 16 MB, stays in the second-level
-/// cache from product to product.
+/// The scratch of the products on the tensor cores. The chunks of rows are such that Z, up to 16 MB of it, stays in the
+/// second-level cache from product to product, but not so short that G goes through memory all the time.
 struct ByteSweepScratch {
-  static constexpr Index kNumbersOfChunk = Index{4} << 20;
+  static constexpr Index kNumbersOfChunk = Index{4} << 20, kLeastChunk = 1024;
   BytePartitions partitions{};
   MatrixView<float> packed;    // [k·K][d (+ 1)]     W′, with X's scale
   MatrixView<float> z;         // [chunk][k·K]       logits, then residuals
@@ -93,7 +95,9 @@ struct ByteSweepScratch {
 
   std::size_t carve(const LinearSweep<float>& op, Carver carver) {
     const Index pairs = pairs_of(op), columns = columns_with_bias(op.shape), stride = aligned_stride<float>(columns);
-    const Index rows = std::min(op.features.rows, round_up(divide_up(kNumbersOfChunk, pairs), 128));
+    const Index most = std::max(kLeastChunk, kNumbersOfChunk / aligned_stride<float>(pairs));
+    const Index chunks = divide_up(op.features.rows, most);  // of almost equal size
+    const Index rows = std::min(op.features.rows, round_up(divide_up(op.features.rows, chunks), 128));
     partitions = byte_partitions(rows, columns, pairs);
     packed = carver.matrix<float>(pairs, columns, stride);
     z = carver.matrix<float>(rows, pairs, aligned_stride<float>(pairs));
@@ -133,8 +137,9 @@ void linear_sweep(Device& device, const LinearSweep<T>& op) {
 
 template <class T>
 std::size_t linear_sweep_scratch(const Device& device, const LinearSweep<T>& op) {
+  if (pairs_of(op) == 0) return 0;
   if (op.sparse.is_given()) return SparseScratch<T>().carve(op, Carver());
-  if (is_fused(static_cast<const CudaDevice&>(device), op)) return fused_sweep_scratch(op);
+  if (is_fused(static_cast<const CudaDevice&>(device), op) || op.features.rows == 0) return fused_sweep_scratch(op);
   std::size_t bytes = SweepScratch<T>().carve(op, Carver());
   if constexpr (std::is_same_v<T, float>) bytes = std::max(bytes, ByteSweepScratch().carve(op, Carver()));
   return bytes;  // the plan does not know how X is stored

@@ -3,6 +3,9 @@
 who is chosen, what a check refuses. Usage: compare_test.py ROOT
 """
 
+import argparse
+import contextlib
+import io
 import pathlib
 import subprocess
 import sys
@@ -18,6 +21,7 @@ import checks
 import machine
 import peer_environment
 import problem
+import scaling
 import session
 import table
 import timing
@@ -200,6 +204,65 @@ class Check(unittest.TestCase):
         self.assertLess(np.linalg.norm(product - curved) / np.linalg.norm(product), 1e-5)
 
 
+class Scaling(unittest.TestCase):
+    @staticmethod
+    def found():
+        """Times as n^1, d^2, K^0 and k^0.5, memory as twice the size."""
+        powers = {"n": 1, "d": 2, "K": 0, "k": 0.5}
+        for axis, storage, sizes in scaling.points():
+            seconds = 1e-3 * sizes[axis] ** powers[axis]
+            run = {"seconds": [seconds] * 3, "flops": 1e6, "scratch_bytes": 3, "resident_bytes": 2 * sizes[axis]}
+            yield scaling.fact(axis, storage, sizes, [run, run])
+
+    def test_slopes_are_those_of_the_logarithms(self):
+        for power, axis in ((1, "n"), (2, "d"), (0, "K"), (0.5, "k")):
+            facts = [fact for fact in self.found() if fact["axis"] == axis]
+            self.assertAlmostEqual(scaling.slope(facts[0], facts[1], axis, lambda f: f["summary"]["median"]), power)
+
+    def test_every_axis_is_walked_and_nothing_else_moves(self):
+        for axis, values in scaling.AXES.items():
+            for storage in scaling.STORAGES:
+                walked = [sizes for name, kind, sizes in scaling.points() if (name, kind) == (axis, storage)]
+                self.assertEqual([sizes[axis] for sizes in walked], list(values))
+                self.assertTrue(all({**sizes, axis: 0} == {**scaling.BASE, axis: 0} for sizes in walked))
+
+    def test_program_is_asked_for_what_is_meant_and_failures_are_rows(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            (folder / "bin").mkdir()
+            program = folder / "bin/clout_scaling"
+            program.write_text("""#!/bin/sh
+[ "$3" = 1000000 ] && { echo "clout_scaling: no memory" >&2; exit 4; }
+[ "$5" = 100 ] && kill -9 $$
+echo "$@" >> "$(dirname "$0")/asked"
+echo '{"seconds": [1.0], "flops": 8e9, "scratch_bytes": 1, "resident_bytes": 0}'
+""")
+            program.chmod(0o755)
+            saved, original = [], session.facts_of_run
+            session.facts_of_run = lambda *_: {"machine": {"name": "x"}, "date": "today", "threads": 1, "load_before": 0.0,
+                                               "ceilings": CEILINGS, "command": "y"}
+            try:
+                with contextlib.redirect_stdout(io.StringIO()):
+                    scaling.run(ROOT, folder, argparse.Namespace(threads=1), None, saved.append)
+            finally:
+                session.facts_of_run = original
+            asked = (folder / "bin/asked").read_text().splitlines()
+        distinct = {(storage, *sizes.values()) for _, storage, sizes in scaling.points()}
+        self.assertEqual(len(saved), 2 * len(distinct))
+        self.assertEqual(len(asked), 2 * sum(n != 1_000_000 and classes != 100 for _, n, _, classes, _ in distinct))
+        self.assertIn("dense single 50000 784 10 64 1", asked)
+        page = scaling.markdown(saved[-1])
+        self.assertEqual(page.count("— (clout_scaling: no memory)"), 2)
+        self.assertEqual(page.count("— (ended with exit status -9)"), 2)
+        self.assertIn("| 64 | 1.00 s (1.00 s to 1.00 s) | 0.00 | 8.0 | 10 % | 0.0 MB | 0.0 MB |  |", page)
+
+    def test_page_shows_every_size(self):
+        text = "\n".join(scaling.lines(list(self.found()), 80.0))
+        rows = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith(tuple(f"| {a} " for a in scaling.AXES))]
+        self.assertEqual(len(rows), len(list(scaling.points())))
+        self.assertIn("| 20,000 | 20.0 s (20.0 s to 20.0 s) | 1.00 | 0.0 | 0 % | 0.0 MB | 0.0 MB | 1.00 |", text)
+
+
 class Surroundings(unittest.TestCase):
     def test_ceilings(self):
         text = ("multiply-add:    80.2 float,   37.1 double GFLOP/s by the wall;   40.3,   19.2 per second of processor time\n"
@@ -245,7 +308,7 @@ class Surroundings(unittest.TestCase):
 
     def test_bad_rows_are_one_line(self):
         for arguments, words in ((["--rows", "nothing"], "no row has such a key"), (["--rows", "("], "regular expression"),
-                                 (["--threads", "0"], "expected 1 to")):
+                                 (["--threads", "0"], "expected 1 to"), (["--scaling", "--quick"], "expected it without")):
             done = subprocess.run([sys.executable, ROOT / "scripts/bench", *arguments], capture_output=True, text=True)
             self.assertEqual(done.returncode, 2, done.stderr)
             self.assertIn(words, done.stderr)

@@ -64,6 +64,28 @@ class SoftmaxHessianTest : public KernelTest<C> {
 };
 TYPED_TEST_SUITE(SoftmaxHessianTest, Cases, CaseName);
 
+// As many rows as MNIST has: one sum over all of them, of numbers of one sign, is off by 1e-5 in single precision.
+TYPED_TEST(SoftmaxHessianTest, SumsOfManyRowsKeepTheirDigits) {
+  using T = typename TypeParam::Number;
+  const auto p = random_problem<T>({kSmall ? 500 : 55'000, 5, 3, 1, true}, {.bytes = true});
+  const auto got = this->run(p, T(1) / static_cast<T>(p.shape.n));
+  const Index size = p.parameters(), classes = p.shape.classes;
+  Real error = 0, norm = 0;
+  for (Index f = 0; f < p.width(); ++f)
+    for (Index g = 0; g < p.width(); ++g)
+      for (const auto& [c, e] : {std::pair<Index, Index>{0, 1}, {0, 2}, {1, 2}}) {
+        Real exact = 0;
+        for (Index row = 0; row < p.shape.n; ++row) {
+          const T* q = &p.probabilities[row * classes];
+          exact -= static_cast<Real>(q[c]) * static_cast<Real>(q[e]) * p.feature(row, f).value * p.feature(row, g).value;
+        }
+        const Real off = static_cast<Real>(got[p.parameter(c, f) * size + p.parameter(e, g)]) - exact / static_cast<Real>(p.shape.n);
+        error += off * off;
+        norm += exact * exact / static_cast<Real>(p.shape.n * p.shape.n);
+      }
+  EXPECT_LE(std::sqrt(error / norm), 16 * std::numeric_limits<T>::epsilon());
+}
+
 TYPED_TEST(SoftmaxHessianTest, MatchesDefinition) {
   using T = typename TypeParam::Number;
   unsigned seed = 1;

@@ -71,14 +71,12 @@ TEST(Counts, StartsOfALogisticPass) {
 // columns and 32 numbers to add up.
 TEST(Counts, TensorCoreFlops) {
   const auto up = [](Index value, Index by) { return static_cast<std::uint64_t>((value + by - 1) / by); };
-  for (const Index n : {64, 65, 200}) {
-    const Index k = 8, pairs = k * kClasses;
+  for (const auto& [n, k] : {std::pair<Index, Index>{64, 8}, {65, 8}, {200, 8}, {64, 2}, {64, 9}}) {
+    const Index pairs = k * kClasses;
     const std::uint64_t outputs = up(n, 32) * up(pairs, 16) * up(kPixels, 32),
                         sums = up(kPixels, 32) * up(pairs, 16) * up(n, 32);
     const auto counts = Counts<float>(false, n).product(k);
-    EXPECT_EQ(counts.matrix_instructions, 24 * (outputs + sums)) << n;
-    const double flops = 4096.0 * static_cast<double>(counts.matrix_instructions);
-    EXPECT_GE(flops, 3 * 4.0 * static_cast<double>(n * kPixels * pairs)) << n;
+    EXPECT_EQ(counts.matrix_instructions, 24 * (outputs + sums)) << n << " examples, k = " << k;
   }
   EXPECT_EQ(Counts<float>(false, 64).product(1).matrix_instructions, 0u);
   EXPECT_EQ(Counts<double>(false, 64).product(8).matrix_instructions, 0u);
@@ -94,9 +92,9 @@ struct PerExample {
 };
 template <class T, class Pass>
 PerExample per_example(const Pass& pass) {
-  const auto few = pass(Counts<T>(true, 2)), more = pass(Counts<T>(true, 4));
+  const auto few = pass(Counts<T>(true, 2)), more = pass(Counts<T>(true, 3));
   EXPECT_EQ(few.launches, more.launches);
-  return {(more.barriers - few.barriers) / 2, (more.warp_operations - few.warp_operations) / 2};
+  return {more.barriers - few.barriers, more.warp_operations - few.warp_operations};
 }
 
 TEST(Counts, BarriersOfTheNetworkPerExample) {
@@ -137,8 +135,8 @@ std::size_t network_scratch(Index k) {
 
 TEST(Counts, PlannedBytes) {
   for (const auto& [k, single, twice] : {std::tuple<Index, std::size_t, std::size_t>{1, 8'028'160, 16'056'320},
-                                         {8, 26'327'040, 29'315'072},
-                                         {32, 26'910'720, 40'189'952}}) {
+                                         {8, 18'088'960, 29'315'072},
+                                         {32, 24'125'440, 40'189'952}}) {
     EXPECT_EQ(logistic_scratch<float>(k), single) << k;
     EXPECT_EQ(logistic_scratch<double>(k), twice) << k;
   }

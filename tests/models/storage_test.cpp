@@ -90,6 +90,30 @@ TYPED_TEST(StorageTest, ResultsAreTheSame) {
     }
 }
 
+// Outputs of some rows, from the middle of X and over more than a block of rows: on the CPU by lines of X.
+TYPED_TEST(StorageTest, TangentsOfSomeRowsAreTheSame) {
+  using T = typename TypeParam::Number;
+  const Index n = kSmall ? 31 : 9000, first = kSmall ? 3 : 777, count = n - first - 2, k = 3;
+  for (const bool bytes : {true, false}) {
+    const auto dense = this->data(n, 19, 0.2, bytes);
+    LogisticRegression<T> one(dense.template as<T>(), true, 0.1), two(dense.with_storage(Storage::sparse).template as<T>(), true, 0.1);
+    const Index p = one.parameters();
+    std::vector<T> numbers;
+    for (Index i = 0; i < k * p; ++i) numbers.push_back(static_cast<T>(static_cast<double>(i * 389 % 1000) * 1e-5 - 5e-3));
+    const Buffer<T> vectors(this->device(), std::span<const T>(numbers));
+    const auto tangents = [&](LogisticRegression<T>& model) {
+      model.set_parameters(vectors.view(1, p));
+      Buffer<T> out(this->device(), count * k);
+      model.loss_tangents(vectors.view(k, p), first, out.view(count, k));
+      return out.to_host();
+    };
+    const auto expected = tangents(one), got = tangents(two);
+    const T largest = *std::max_element(expected.begin(), expected.end());
+    for (std::size_t i = 0; i < got.size(); ++i)
+      ASSERT_NEAR(got[i], expected[i], T(40) * std::numeric_limits<T>::epsilon() * largest) << "row " << i / k << ", vector " << i % k;
+  }
+}
+
 // Rows without zeros alone, against the same X as a whole.
 TYPED_TEST(StorageTest, SparseRowsGiveTheSame) {
   using T = typename TypeParam::Number;

@@ -64,6 +64,11 @@ bool SharedMemory::is_whole() const {
   return true;
 }
 
+bool SharedMemory::holds(const void* address, std::size_t bytes) const {
+  const auto begin = reinterpret_cast<std::uintptr_t>(data()), at = reinterpret_cast<std::uintptr_t>(address);
+  return at >= begin && at + bytes <= begin + bytes_;
+}
+
 void Block::begin(const Launch& launch) {
   const auto& size = launch.block_size;
   const std::size_t count = std::size_t{size.x} * size.y * size.z;
@@ -273,6 +278,13 @@ void Block::barrier(std::source_location where) {
   }
   suspend();
   if constexpr (kThreadSanitizer) acquire(&edges_.back()[edge]);
+}
+
+void Block::expect_shared(const void* address, std::size_t bytes, std::source_location where) {
+  if (reinterpret_cast<std::uintptr_t>(address) % bytes != 0)
+    fail({FaultKind::shared_size, "a row of a matrix in shared memory is not aligned to its size", where});
+  if (!shared_.back()->holds(address, bytes))
+    fail({FaultKind::shared_overrun, "a row of a matrix is not in the block's shared memory", where});
 }
 
 void* Block::shared(std::size_t bytes, std::size_t alignment, std::source_location where) {

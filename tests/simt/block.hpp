@@ -73,6 +73,7 @@ class SharedMemory {
   SharedMemory& operator=(const SharedMemory&) = delete;
   char* data() const { return memory_ + guard_; }
   bool is_whole() const;
+  bool holds(const void* address, std::size_t bytes) const;
 
  private:
   std::size_t bytes_, guard_;
@@ -97,6 +98,7 @@ class Block {
   std::uint64_t exchange(WarpOperation operation, unsigned mask, std::uint64_t value, unsigned argument, int width,
                          std::source_location where);
   void* shared(std::size_t bytes, std::size_t alignment, std::source_location where);
+  void expect_shared(const void* address, std::size_t bytes, std::source_location where);
   [[noreturn]] void fail(Mistake mistake);
   Thread& running() { return *running_; }
   std::string describe(const Mistake& mistake) const;

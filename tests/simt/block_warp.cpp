@@ -56,7 +56,8 @@ void Block::complete(Thread& self, Warp& warp, unsigned first) {
   for (unsigned left = mask; left; left &= left - 1) {
     const auto lane = static_cast<unsigned>(std::countr_zero(left));
     const Thread& thread = threads_[first + lane];
-    if (thread.mask != mask || thread.operation != self.operation || !same_place(thread.where, self.where))
+    if (thread.mask != mask || thread.operation != self.operation || !same_place(thread.where, self.where) ||
+        (self.operation == WarpOperation::gather && thread.argument != self.argument))
       fail({FaultKind::absent_lane,
             "a lane of the mask waits at another warp operation or with another mask",
             self.where,

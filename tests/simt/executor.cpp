@@ -185,6 +185,10 @@ void* shared_memory(std::size_t bytes, std::size_t alignment, std::source_locati
   return current_block().shared(bytes, alignment, where);
 }
 
+void expect_shared(const void* address, std::size_t bytes, std::source_location where) {
+  current_block().expect_shared(address, bytes, where);
+}
+
 void trap(std::source_location where) { current_block().fail({FaultKind::trap, "__trap()", where, -1, -1, {}, {}}); }
 
 void fence() { current_block().running().fenced = true; }

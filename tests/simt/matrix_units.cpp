@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 
 #include "cuda_runtime.h"
 
@@ -29,9 +30,11 @@ float cut_sum(const double (&terms)[kCount]) {
   const double scale = power_of_two(23 - exponent);
   std::int64_t sum = 0;
   for (const double term : terms) sum += static_cast<std::int64_t>(term * scale);
-  const double exact = static_cast<double>(sum) / scale;
-  const float nearest = static_cast<float>(exact);
-  return std::fabs(nearest) > std::fabs(exact) ? std::nextafter(nearest, 0.0f) : nearest;
+  auto size = static_cast<std::uint64_t>(sum < 0 ? -sum : sum);
+  if (const auto bits = static_cast<int>(std::bit_width(size)); bits > 24) size &= ~std::uint64_t{0} << (bits - 24);
+  const double exact = static_cast<double>(size) / scale;
+  const float cut = exact < 0x1p128 ? static_cast<float>(exact) : std::numeric_limits<float>::infinity();
+  return sum < 0 ? -cut : cut;
 }
 
 }  // namespace

@@ -48,6 +48,17 @@ __global__ void warp_with_barrier(int* out) {
   }
 }
 
+struct alignas(16) Matrices {
+  std::uint16_t x[32][8];
+};
+__global__ void matrix_without_barrier(int* out) {
+  Matrices& rows = shared<Matrices>();
+  std::uint32_t words[4];
+  for (auto& x : rows.x[threadIdx.x]) x = 1;
+  simt::load_matrices<false>(words, rows.x[threadIdx.x], std::source_location::current());
+  out[threadIdx.x] = static_cast<int>(words[0]);
+}
+
 constexpr Lines kTwoBlocks{__LINE__ + 2, __LINE__ + 2};
 __global__ void two_blocks(int* out) {
   if (threadIdx.x == 0) *out = static_cast<int>(blockIdx.x);
@@ -102,6 +113,11 @@ TEST_F(RaceDeath, MissingBlockBarrier) {
 TEST_F(RaceDeath, MissingSecondBarrier) {
   const auto body = [] { run(1, 64, sizeof(Row), one_barrier_of_two, DeviceVector<int>(64).data()); };
   EXPECT_EXIT(run_and_exit(body), testing::ExitedWithCode(66), report(kOneBarrierOfTwo, "one_barrier_of_two"));
+}
+
+TEST_F(RaceDeath, LoadingMatricesIsNoMemoryBarrier) {
+  const auto body = [] { run(1, 32, sizeof(Matrices), matrix_without_barrier, DeviceVector<int>(64).data()); };
+  EXPECT_EXIT(run_and_exit(body), testing::ExitedWithCode(66), "SUMMARY.*data race.*(race_test|matrix_units)");
 }
 
 TEST_F(RaceDeath, AShuffleIsNoMemoryBarrier) {

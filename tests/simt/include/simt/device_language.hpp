@@ -44,6 +44,8 @@ void gather_words(const std::uint32_t (&mine)[kWords], std::uint32_t (&all)[32][
   warp_exchange(WarpOperation::gather, 0xffffffffu, reinterpret_cast<std::uint64_t>(&places), kWords, 32, where);
 }
 void* shared_memory(std::size_t bytes, std::size_t alignment, std::source_location where);
+/// A fault unless the bytes are shared memory of the block, at a multiple of their number.
+void expect_shared(const void* address, std::size_t bytes, std::source_location where);
 [[noreturn]] void trap(std::source_location where);
 void set_condition(unsigned long long condition, unsigned value, std::source_location where);
 /// __threadfence() was called by this thread: from now on its atomics order memory.

@@ -20,8 +20,8 @@ inline unsigned lane() { return (threadIdx.x + blockDim.x * (threadIdx.y + block
 /// with the kernels, so that the race detector sees who reads what.
 template <bool kTransposed>
 void load_matrices(std::uint32_t (&words)[4], const std::uint16_t* row, std::source_location where) {
+  detail::expect_shared(row, 16, where);
   const auto address = std::bit_cast<std::uintptr_t>(row);
-  if (address % 16 != 0) detail::trap(where);
   const std::uint32_t mine[2] = {static_cast<std::uint32_t>(address), static_cast<std::uint32_t>(address >> 32)};
   std::uint32_t all[32][2];
   detail::gather_words(mine, all, where);
