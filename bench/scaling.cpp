@@ -14,6 +14,7 @@
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <random>
 
 #include "ceilings.hpp"
 
@@ -28,24 +29,9 @@ struct Size {
   Index n, d, classes, k;
 };
 
-/// splitmix64: fast, and the same everywhere.
-class Random {
- public:
-  explicit Random(std::uint64_t seed) : state_(seed) {}
-  std::uint64_t operator()() {
-    std::uint64_t z = state_ += 0x9e3779b97f4a7c15;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-    z = (z ^ z >> 27) * 0x94d049bb133111eb;
-    return z ^ z >> 31;
-  }
-
- private:
-  std::uint64_t state_;
-};
-
 template <class T>
 Dataset<T> synthetic(Device& device, const Size& size) {
-  Random random(1);
+  std::mt19937_64 random(1);
   std::vector<std::uint8_t> x(static_cast<std::size_t>(size.n * size.d));
   std::vector<std::int32_t> y(static_cast<std::size_t>(size.n));
   for (std::uint8_t& byte : x) {
@@ -58,7 +44,7 @@ Dataset<T> synthetic(Device& device, const Size& size) {
 
 template <class T>
 Buffer<T> small_numbers(Device& device, Index count) {
-  Random random(2);
+  std::mt19937_64 random(2);
   std::vector<T> host(static_cast<std::size_t>(count));
   for (T& value : host) value = static_cast<T>(static_cast<double>(random() >> 40) * 0x1p-24 - 0.5) / T(16);
   return Buffer<T>(device, std::span<const T>(host));
