@@ -7,7 +7,7 @@ import numpy as np
 from checks import CLASSES, PIXELS
 from work_list import EXAMPLES, QUICK, REMOVED
 
-TESTS, VECTORS, SMALL = 1_000, 32, 10  # SMALL: the trial problem of the network has a tenth of the examples
+TESTS, VECTORS, SMALL = 1_000, 32, 10  # SMALL: the trial problems have a tenth of the examples
 
 
 def write(folder, x, y, minimum, test_x, test_y, seed=0):
@@ -32,9 +32,17 @@ def test_gradients(theta, x, y):
     return (p[:, :, None] * x[:, None, :]).reshape(len(y), -1)
 
 
+def removals(folder):
+    """The examples that are left out, one a model; the first few are a sample."""
+    examples = (folder / "y.int32").stat().st_size // 4
+    removed = np.random.default_rng(1).choice(examples, min(REMOVED, examples), replace=False).astype(np.int64)
+    removed.tofile(folder / "removed.int64")
+    np.save(folder / "removed.npy", removed)
+
+
 def make(root, program, out, part):
-    """{model: folder}, and a small network for trials. Made once: what is there is taken. `part`: of so many examples one."""
-    folders = {name: out / name for name in ("logistic", "convnet", "convnet-small")}
+    """{model: folder}, and small ones for trials. Made once: what is there is taken. `part`: of so many examples one."""
+    folders = {name: out / name for name in ("logistic", "logistic-small", "convnet", "convnet-small")}
     if (out / "done").exists():
         return folders
     for name, options in (("mnist", []), ("small", ["--small"])):
@@ -53,20 +61,19 @@ def make(root, program, out, part):
     write(folders["logistic"], large["x"], large["y"], minimum, *tests)
     network = np.load(root / "data/models/convnet-seed0/params.npy").astype(np.float64)
     write(folders["convnet"], small["x"], small["y"], network, *tests)
-    few = len(small["x"]) // SMALL
-    write(folders["convnet-small"], small["x"][:few], small["y"][:few], network, *tests)
+    for name, data, point in (("logistic-small", large, minimum), ("convnet-small", small, network)):
+        few = len(data["x"]) // SMALL
+        write(folders[name], data["x"][:few], data["y"][:few], point, *tests)
 
+    gradients = test_gradients(minimum, *tests)
+    for name in ("logistic", "logistic-small"):
+        gradients.tofile(folders[name] / "tests.float64")
+        removals(folders[name])
     folder = folders["logistic"]
     for name in ("x", "y", "test-x", "test-y"):
         np.save(folder / f"{name}.npy", large[name][:TESTS] if name.startswith("test") else large[name])
     np.save(folder / "minimum.npy", minimum)
-    gradients = test_gradients(minimum, *tests)
-    gradients.tofile(folder / "tests.float64")
     for k in (1, 32, TESTS):
         np.save(folder / f"tests-{k}.npy", gradients[:k])
-    removed = np.sort(np.random.default_rng(1).choice(len(large["x"]), REMOVED, replace=False))
-    removed = np.random.default_rng(2).permutation(removed).astype(np.int64)  # so that the first few are a sample
-    removed.tofile(folder / "removed.int64")
-    np.save(folder / "removed.npy", removed)
     (out / "done").touch()
     return folders

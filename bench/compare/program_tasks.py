@@ -44,8 +44,10 @@ def commands(folder, work_folder):
         base = ["solve", *at_minimum, "--vectors", f"{folder}/tests-{k}.npy", "--tolerance", tolerance, "--out",
                 f"{results}/s.npy"]
         collect = collected(numbers("s.npy"), "s.npy.report.json")
-        automatic, single = [*base, "--solver", "auto"], [*base, "--solver", "cg"]
-        return {"--solver auto": (automatic, collect), "--solver cg --precision single": in_single(single, collect)}
+        found = {"--solver auto": ([*base, "--solver", "auto"], collect)}
+        for solver in ("cg",) if k == 1 else ("cg", "block-cg"):
+            found[f"--solver {solver} --precision single"] = in_single([*base, "--solver", solver], collect)
+        return found
 
     def of(work, k):
         results.mkdir(parents=True, exist_ok=True)  # not every verb makes the folder of a file
@@ -53,8 +55,10 @@ def commands(folder, work_folder):
             return solve(work.removeprefix("solve-"), k)
         if work.startswith("scores-"):
             tolerance = work.split("-", 1)[1]
-            return {"--solver auto": (["influence", *at_minimum, *tests(k), "--solver", "auto", "--tolerance", tolerance,
-                                       "--out", f"{results}"], collected(numbers("scores.npy"), None))}
+            base = ["influence", *at_minimum, *tests(k), "--tolerance", tolerance, "--out", f"{results}"]
+            collect = collected(numbers("scores.npy"), None)
+            return {"--solver auto": ([*base, "--solver", "auto"], collect),
+                    "--solver cg --precision single": in_single([*base, "--solver", "cg"], collect)}
         if work == "self-influence":
             return {"--solver auto": (["influence", *at_minimum, "--self", "--solver", "auto", "--out", f"{results}"],
                                       collected(numbers("self_influence.npy"), None))}

@@ -17,7 +17,7 @@ from contest import Contest, Contestant
 from sides import Failed, Program, Served, environment
 
 STORAGES = {"clout": "auto", "clout, dense": "dense"}
-TRIED_SMALL = ("gradient", "hvp", "tangents", "hessian")  # works whose variants are chosen on the small network
+TRIED_SMALL = ("gradient", "hvp", "tangents", "hessian")  # passes whose variants are chosen on the small network
 
 
 class Session:
@@ -61,8 +61,9 @@ class Session:
             try:
                 folder = self.folders[row.model]
                 side = self.peer(name, row, folder)
-                small = row.model == "convnet" and row.work in TRIED_SMALL
-                yield Contestant(name, side, self.peer(name, row, self.folders["convnet-small"]) if small else side)
+                is_task = row.ours == ("program",)
+                small = is_task or row.model == "convnet" and row.work in TRIED_SMALL
+                yield Contestant(name, side, self.peer(name, row, self.folders[f"{row.model}-small"]) if small else side)
             except Failed as failed:
                 yield Contestant(name, None, None, failure=str(failed))
 

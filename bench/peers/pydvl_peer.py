@@ -1,6 +1,13 @@
-"""pyDVL: CgInfluence, as its manual has it, on all of the data in one batch."""
+"""pyDVL: CgInfluence on all of the data in one batch, with tolerances that stop it where the residual asked for is reached.
+
+Version 0.10.0 compares a residual's norm with the square of its tolerance times the right-hand side's norm, or with the
+square of its absolute tolerance; solving one by one, that norm is of another axis, so there the absolute one is given.
+"""
+
+import math
 
 import pydvl
+import torch
 import torch.nn.functional as F
 from pydvl.influence.torch import CgInfluence
 
@@ -15,9 +22,11 @@ def version():
     return pydvl.__version__
 
 
-def fitted(problem, tolerance, together):
-    influence = CgInfluence(softmax_module.module(problem), F.cross_entropy, regularization=problem.l2, rtol=0.8 * tolerance,
-                            atol=0.0, maxiter=1_000, solve_simultaneously=together, precompute_grad=False)
+def fitted(problem, tolerance, together, least_norm):
+    root = math.sqrt(0.8 * tolerance)
+    limits = {"rtol": root, "atol": 0.0} if together else {"rtol": 0.0, "atol": root * math.sqrt(least_norm)}
+    influence = CgInfluence(softmax_module.module(problem), F.cross_entropy, regularization=problem.l2, maxiter=1_000,
+                            solve_simultaneously=together, precompute_grad=False, **limits)
     return influence.fit(softmax_module.loader(problem))
 
 
@@ -29,19 +38,18 @@ def variants(problem, work, k):
         return {}
 
     def make(together):
-        import torch
-
-        influence = fitted(problem, float(tolerance), together)
         x, y = torch.from_numpy(problem.x), torch.from_numpy(problem.y)
-        if what == "self-influence":
-            some = x[:SELF_SAMPLE], y[:SELF_SAMPLE]
-            return Task(lambda: influence.influences(*some, *some).diagonal() / problem.n, lambda r: r.detach().numpy(),
+        of_itself = what == "self-influence"
+        points = (x[:SELF_SAMPLE], y[:SELF_SAMPLE]) if of_itself else softmax_module.tests(problem, k)
+        least_norm = float(softmax_module.gradients(problem, *points).norm(dim=1).min())
+        influence = fitted(problem, float(tolerance), together, least_norm)
+        if of_itself:
+            return Task(lambda: influence.influences(*points, *points).diagonal() / problem.n, lambda r: r.detach().numpy(),
                         SELF_SAMPLE / problem.n, f"{SELF_SAMPLE} of {problem.n} points, time scaled", is_worth_warming=False)
-        tests = softmax_module.tests(problem, k)
         if what == "solve":
-            run = lambda: influence.influence_factors(*tests)
+            run = lambda: influence.influence_factors(*points)
         else:
-            run = lambda: influence.influences(*tests, x, y) / problem.n
+            run = lambda: influence.influences(*points, x, y) / problem.n
         return Task(run, lambda result: result.detach().numpy(), is_worth_warming=False)
 
     return {"CgInfluence, right-hand sides together": lambda: make(True), "CgInfluence, one by one": lambda: make(False)}

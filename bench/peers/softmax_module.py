@@ -2,29 +2,54 @@
 
 import torch
 import torch.nn.functional as F
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Dataset
 
 from problem import CLASSES, PIXELS
 
 
 def module(problem):
     torch.set_num_threads(problem.threads)
-    model = torch.nn.Linear(PIXELS, CLASSES, bias=False, dtype=torch.from_numpy(problem.x[:1]).dtype)
+    dtype = torch.from_numpy(problem.x[:1]).dtype
+    torch.set_default_dtype(dtype)  # in which packages keep what they make themselves
+    model = torch.nn.Linear(PIXELS, CLASSES, bias=False)
     with torch.no_grad():
         model.weight.copy_(torch.from_numpy(problem.point("minimum")).view(CLASSES, PIXELS))
     return model
 
 
+class InOrder(Dataset):
+    """Examples that are fetched in order, so that a batch is a slice: gathered one by one, and again for every product,
+    they would take longer than the products.
+    """
+
+    def __init__(self, *tensors):
+        self.tensors = tensors
+
+    def __len__(self):
+        return len(self.tensors[0])
+
+    def __getitem__(self, index):
+        return tuple(tensor[index] for tensor in self.tensors)
+
+    def __getitems__(self, indices):
+        return tuple(tensor[indices[0]: indices[-1] + 1] for tensor in self.tensors)
+
+
+def in_batches(x, y, batch=None):
+    return DataLoader(InOrder(x, y), batch_size=batch or len(x), collate_fn=lambda batch: batch)
+
+
 def loader(problem, batch=None, count=None):
     """The training data in order."""
-    data = TensorDataset(torch.from_numpy(problem.x[:count]), torch.from_numpy(problem.y[:count]))
-    return DataLoader(data, batch_size=batch or len(data))
+    return in_batches(torch.from_numpy(problem.x[:count]), torch.from_numpy(problem.y[:count]), batch)
 
 
 def tests(problem, count):
     return torch.from_numpy(problem.images("test-x")[:count]), torch.from_numpy(problem.labels("test-y")[:count])
 
 
-def penalised(model, l2):
-    """The mean loss and the regulariser: the R whose Hessian is asked for."""
-    return lambda output, label: F.cross_entropy(output, label) + 0.5 * l2 * (model.weight**2).sum()
+def gradients(problem, x, y):
+    """∇ℓ of every example at the minimum: [n][p]."""
+    weight = module(problem).weight.detach()
+    residuals = torch.softmax(x @ weight.T, 1) - F.one_hot(y, CLASSES)
+    return (residuals[:, :, None] * x[:, None, :]).flatten(1)
