@@ -80,4 +80,4 @@ def tasks(part):
 
 def rows(is_quick=False):
     part = QUICK if is_quick else 1
-    return [*passes(part), *tasks(part)]
+    return [*tasks(part), *passes(part)]
