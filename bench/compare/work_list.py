@@ -12,9 +12,6 @@ NETWORK, NETWORK_FIRST = 201_156, 48_672
 PASSES = {"logistic": ("torch_peer", "torch_by_hand", "jax_peer"), "convnet": ("torch_peer", "jax_peer")}
 
 
-PACKAGES = ("torch_by_hand", "pydvl_peer", "dattri_peer", "captum_peer", "torch_influence_peer")
-
-
 @dataclasses.dataclass(frozen=True)
 class Row:
     key: str
@@ -68,14 +65,15 @@ def tasks(part):
             tests = f"{k:,} test point" + ("s" if k > 1 else "")
             yield row(f"solve-{tolerance}-{k}", f"s_test of {tests} to {tolerance}", f"solve-{tolerance}", k,
                       solvers if k <= 32 else solvers[:2], "true_residuals")
+    packages = ("torch_by_hand", "pydvl_peer", "dattri_peer")
     for k in (1, 32):
         yield row(f"scores-{k}", f"scores of all training points on {k} test point" + ("s" if k > 1 else ""), "scores-1e-06",
-                  k, PACKAGES, "same_up_to_means")
-    yield row("self-influence", "self-influence of all training points", "self-influence", EXAMPLES["logistic"] // part,
-              PACKAGES, "same_numbers")
+                  k, packages, "same_up_to_means")
     yield row("train", "training from zero to a gradient norm of 1e-8", "train", 1, ("scikit_peer",), "gradient_norm")
     yield row("leave-one-out", f"{REMOVED} models, each without one point, to a gradient norm of 1e-10", "leave-one-out",
               REMOVED, ("scikit_peer",), "removed_gradient_norms")
+    yield row("self-influence", "self-influence of all training points", "self-influence", EXAMPLES["logistic"] // part,
+              (*packages, "captum_peer", "torch_influence_peer"), "same_numbers")
 
 
 def rows(is_quick=False):

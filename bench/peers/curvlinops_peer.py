@@ -30,7 +30,9 @@ def variants(problem, work, k):
         damped = hessian + problem.l2 * identity
         inverse = curvlinops.CGInverseLinearOperator(damped, eps=0.0, tolerance=0.5 * tolerance, max_iter=1_000,
                                                      max_tridiag_iter=0, stop_updating_after=0.1 * tolerance)
-        v = torch.from_numpy(problem.rows("tests", k)).T.contiguous()
-        return Task(lambda: inverse @ v, lambda s: s.detach().T.numpy(), is_worth_warming=False)
+        some = softmax_module.sample_of(k)
+        v = torch.from_numpy(problem.rows("tests", some)).T.contiguous()
+        return Task(lambda: inverse @ v, lambda s: s.detach().T.numpy(), some / k, softmax_module.note_of(some, k),
+                    is_worth_warming=False)
 
     return {"CGInverseLinearOperator": make}

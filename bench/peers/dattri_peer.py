@@ -13,7 +13,7 @@ import softmax_module
 from task import Task
 
 NAME = "dattri"
-SELF_SAMPLE = 32  # training points of n
+SELF_SAMPLE = 8  # training points of n
 
 
 def version():
@@ -47,10 +47,11 @@ def of_itself(problem, iterations, mode):
 
 def scores(problem, iterations, mode, k):
     influence = attributor(problem, iterations, mode)
-    tests = softmax_module.in_batches(*softmax_module.tests(problem, k))
+    some = softmax_module.sample_of(k)
+    tests = softmax_module.in_batches(*softmax_module.tests(problem, some))
     train = softmax_module.loader(problem, 1_000)  # its gradients are [batch][p]
     return Task(lambda: influence.attribute(train, tests) / problem.n, lambda result: result.detach().T.numpy(),
-                is_worth_warming=False)
+                some / k, softmax_module.note_of(some, k), is_worth_warming=False)
 
 
 def variants(problem, work, k):

@@ -15,7 +15,7 @@ import softmax_module
 from task import Task
 
 NAME = "pyDVL"
-SELF_SAMPLE = 32  # training points of n
+SELF_SAMPLE = 8  # training points of n
 
 
 def version():
@@ -40,7 +40,8 @@ def variants(problem, work, k):
     def make(together):
         x, y = torch.from_numpy(problem.x), torch.from_numpy(problem.y)
         of_itself = what == "self-influence"
-        points = (x[:SELF_SAMPLE], y[:SELF_SAMPLE]) if of_itself else softmax_module.tests(problem, k)
+        some = softmax_module.sample_of(k)
+        points = (x[:SELF_SAMPLE], y[:SELF_SAMPLE]) if of_itself else softmax_module.tests(problem, some)
         least_norm = float(softmax_module.gradients(problem, *points).norm(dim=1).min())
         influence = fitted(problem, float(tolerance), together, least_norm)
         if of_itself:
@@ -50,6 +51,6 @@ def variants(problem, work, k):
             run = lambda: influence.influence_factors(*points)
         else:
             run = lambda: influence.influences(*points, x, y) / problem.n
-        return Task(run, lambda result: result.detach().numpy(), is_worth_warming=False)
+        return Task(run, lambda result: result.detach().numpy(), some / k, softmax_module.note_of(some, k), is_worth_warming=False)
 
     return {"CgInfluence, right-hand sides together": lambda: make(True), "CgInfluence, one by one": lambda: make(False)}
