@@ -1,6 +1,7 @@
 #pragma once
 // The complete list of what a backend can compute in one precision. Filled by kernels/cpu and by kernels/cuda.
 
+#include <clout/kernels/block_operations.hpp>
 #include <clout/kernels/device.hpp>
 #include <clout/kernels/margin_operations.hpp>
 #include <clout/kernels/network_operations.hpp>
@@ -67,6 +68,19 @@ struct KernelTable {
   // Blocks of few vectors (block_vectors).
   void (*block_products)(Device&, const BlockProducts<T>&) = nullptr;
   void (*block_combine)(Device&, const BlockCombine<T>&) = nullptr;
+
+  // Block conjugate gradients, step by step (block_gradient).
+  // With gram = PᵀQ (which is 1 but for rounding) and α = (PᵀW)⁻¹ without directions that are zero: to_block = −(α PᵀQ)ᵀ,
+  // to_corrections = (α PᵀQ C)ᵀ; iterations of running columns, quotients. Where PᵀW is not positive definite to rounding, running columns get negative_curvature and both are zero.
+  void (*block_step)(Device&, const BlockGradientState&) = nullptr;
+  void (*block_keep)(Device&, const BlockKeep<T>&) = nullptr;
+  // With A the parts of gram along kept directions, gram·kept_inverses: to_block = −A, and to_corrections = CᵀA.
+  void (*block_along)(Device&, const BlockGradientState&) = nullptr;
+  // First of two passes: from gram = QᵀQ, factor = L and inverse = L⁻¹ without the rows whose pivot is rounding, which are
+  // zero.
+  void (*block_basis)(Device&, const BlockGradientState&) = nullptr;
+  // Second pass: inverse likewise; step = (L·L₂)ᵀ, coefficients, norms, status; kept counts the slot that was filled.
+  void (*block_advance)(Device&, const BlockGradientState&) = nullptr;
 
   // Conjugate gradients, step by step (conjugate_gradient). x = 0, r = right-hand side, target and status are set by
   // the caller; start sets p = z, rho, smallest_rayleigh = +∞, iterations = 0, and settles columns that are done.

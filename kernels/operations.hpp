@@ -207,7 +207,8 @@ struct GatherExamples {
 /// K(K−1)/2 weighted SYRKs: blocks c ≠ c′ directly, H_cc = −Σ_{c′≠c} H_cc′.  K(K−1)/2 · n d(d+1) flops.
 template <class T>
 struct SoftmaxHessian {
-  FeatureView<T> features;             // [n][d]
+  FeatureView<T> features;             // [n][d]; with `sparse`, its pointers are not read
+  SparseFeatures<T> sparse;            // the same X without its zeros, or not given; a GPU does not take it
   LinearShape shape;
   MatrixView<const T> probabilities;   // [n][K]
   const T* example_weights = nullptr;  // [n] or null; not negative
@@ -220,10 +221,11 @@ struct SoftmaxHessian {
 /// example i. With A = H⁻¹, Mᵢ is the example's leverage.  K(K+1) n d² flops.
 template <class T>
 struct LinearLeverages {
-  FeatureView<T> features;  // [n][d]
+  FeatureView<T> features;        // [n][d]; with `sparse`, its pointers are not read
   LinearShape shape;
-  MatrixView<const T> matrix;  // [p][p], symmetric
-  MatrixView<T> out;           // [n][K·K], both triangles
+  MatrixView<const T> matrix;     // [p][p], symmetric
+  MatrixView<T> out;              // [n][K·K], both triangles
+  SparseFeatures<T> sparse = {};  // rows of the same X without its zeros, or not given; a GPU does not take it
 };
 
 /// y ← y + l2 · x where the regulariser acts, y ← y + damping · x on all parameters.
@@ -337,22 +339,6 @@ struct ConjugateGradientState {
   T* kept_q = nullptr;                 // [k][kKept][p] q_i = (H + damping·I) p_i
   double* kept_curvature = nullptr;    // [k][kKept] p_iᵀq_i
   std::int32_t* kept = nullptr;        // [k] how many there are, set by the caller before the first start
-};
-
-/// products[i][j] = a_i · b_j, in double.
-template <class T>
-struct BlockProducts {
-  MatrixView<const T> a, b;    // [k][p], [m][p]
-  double* products = nullptr;  // [k][m], device memory
-};
-
-/// out ← C·x + b·out, in double, rounded once. x and out share no memory.
-template <class T>
-struct BlockCombine {
-  MatrixView<const T> x;                 // [m][p]
-  const double* coefficients = nullptr;  // C, [k][m], device memory
-  double b = 0;
-  MatrixView<T> out;                     // [k][p]
 };
 
 /// Cholesky factor of a symmetric positive definite matrix, in place (the lower triangle in row-major order).

@@ -79,6 +79,12 @@ template <class T>
 void block_products(Device&, const BlockProducts<T>&);
 template <class T>
 void block_combine(Device&, const BlockCombine<T>&);
+void block_step(Device&, const BlockGradientState&);
+template <class T>
+void block_keep(Device&, const BlockKeep<T>&);
+void block_along(Device&, const BlockGradientState&);
+void block_basis(Device&, const BlockGradientState&);
+void block_advance(Device&, const BlockGradientState&);
 template <class T>
 void to_double(Device&, const ToDouble<T>&);
 template <class T>

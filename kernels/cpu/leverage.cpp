@@ -1,6 +1,7 @@
 #include <clout/kernels/cpu/entries.hpp>
 #include <clout/kernels/cpu/parallel.hpp>
 #include <clout/kernels/cpu/reductions.hpp>
+#include <clout/kernels/cpu/sparse_leverage.hpp>
 
 // Block (c, c′) of A is packed once and serves all rows. Rows go in blocks of a constant number, each by one thread: a
 // GEMM's bits depend on its shape.
@@ -32,9 +33,10 @@ void expand_rows(const LinearLeverages<T>& op, Index first, Index count, Index w
 
 }  // namespace
 
-// M_i[c][c′] = x′ᵀ A_cc′ x′, from Z = X′ A_cc′ for c ≤ c′.  K(K+1) n d² flops; X is read once per pair of classes.
+// M_i[c][c′] = x′ᵀ A_cc′ x′, from Z = X′ A_cc′ for c ≤ c′.  K(K+1) n d² flops; X is read once per pair of classes. Without its zeros: sparse_leverage.cpp.
 template <class T>
 void linear_leverages(Device& device, const LinearLeverages<T>& op) {
+  if (op.sparse.is_given()) return sparse_leverages(device, op);
   const Index classes = op.shape.classes, width = op.shape.features + (op.shape.bias ? 1 : 0);
   const Index room = 2 * kBlockRows * width;
   Buffer<T> block(device, width * width), rooms(device, room * as_cpu(device).threads());

@@ -1,6 +1,7 @@
 #include <clout/kernels/cpu/entries.hpp>
 #include <clout/kernels/cpu/micro_kernel.hpp>
 #include <clout/kernels/cpu/parallel.hpp>
+#include <clout/kernels/cpu/softmax_hessian.hpp>
 #include <clout/kernels/interruption.hpp>
 #include <cmath>
 #include <vector>
@@ -29,15 +30,6 @@ struct Triangle {
   }
   static Index tiles_before(Index a) { return a * (a + 1) / 2; }
 };
-
-struct Pair {
-  Index first, second;
-};
-Pair pair_of(Index number, Index classes) {
-  Index first = 0;
-  for (Index left = classes - 1; number >= left; number -= left, --left) ++first;
-  return {first, first + 1 + number};
-}
 
 // Room of one thread, [block of X | one weighted panel | weights of the rows | tiles], in elements.
 template <class T>
@@ -177,35 +169,20 @@ std::vector<Index> active_columns(const Device& device, const FeatureView<T>& x,
   return columns;
 }
 
-// H_cc = −Σ_{c′≠c} H_cc′, row by row.
-template <class T>
-void fill_diagonal_blocks(const Device& device, const SoftmaxHessian<T>& op) {
-  const Index d = op.shape.features, classes = op.shape.classes, p = op.out.rows;
-  parallel_tasks(device, p, [&](Index row, int) {
-    const Index own = row < classes * d ? row / d : row - classes * d;
-    T* out = op.out.row(row);
-    const auto fill = [&](T* first, Index width) {
-      for (Index f = 0; f < width; ++f) {
-        T sum = 0;
-        for (Index c = 0; c < classes; ++c)
-          if (c != own) sum += first[c * width + f];
-        first[own * width + f] = -sum;
-      }
-    };
-    fill(out, d);
-    if (op.shape.bias) fill(out + classes * d, 1);
-  });
-}
-
 }  // namespace
 
 // H = scale · Σ wᵢ (diag pᵢ − pᵢpᵢᵀ) ⊗ (xᵢ, 1)(xᵢ, 1)ᵀ.  K(K−1)/2 · n d(d+1) flops, less for columns of zeros; X is
-// read once per pair of classes, from bytes where it is bytes.
+// read once per pair of classes, from bytes where it is bytes. Without its zeros: sparse_hessian.cpp.
 template <class T>
 void softmax_hessian(Device& device, const SoftmaxHessian<T>& op) {
   ensure(op.scratch.size() >= softmax_hessian_scratch(device, op), "softmax_hessian: scratch smaller than planned");
   const Index p = op.out.rows;
   parallel_tasks(device, p, [&](Index row, int) { std::fill_n(op.out.row(row), p, T(0)); });
+  if (op.sparse.is_given()) {
+    sparse_softmax_hessian(device, op);
+    throw_if_interrupted();
+    return fill_diagonal_blocks(device, op);
+  }
   const std::vector<Index> columns = active_columns(device, op.features, op.shape.bias);
   if (columns.empty()) return;
 
@@ -224,6 +201,7 @@ void softmax_hessian(Device& device, const SoftmaxHessian<T>& op) {
 
 template <class T>
 std::size_t softmax_hessian_scratch(const Device& device, const SoftmaxHessian<T>& op) {
+  if (op.sparse.is_given()) return sparse_softmax_hessian_scratch(device, op);
   const ThreadRoom<T> room(op.shape.features + (op.shape.bias ? 1 : 0));
   return static_cast<std::size_t>(room.size() * as_cpu(device).threads()) * sizeof(T) + 64;
 }

@@ -71,6 +71,12 @@ template <class T>
 void block_products(Device&, const BlockProducts<T>&);
 template <class T>
 void block_combine(Device&, const BlockCombine<T>&);
+void block_step(Device&, const BlockGradientState&);
+template <class T>
+void block_keep(Device&, const BlockKeep<T>&);
+void block_along(Device&, const BlockGradientState&);
+void block_basis(Device&, const BlockGradientState&);
+void block_advance(Device&, const BlockGradientState&);
 template <class T>
 void to_double(Device&, const ToDouble<T>&);
 template <class T>
@@ -142,6 +148,11 @@ const KernelTable<T>& kernel_table() {
       .lissa_step = lissa_step<T>,
       .block_products = block_products<T>,
       .block_combine = block_combine<T>,
+      .block_step = block_step,
+      .block_keep = block_keep<T>,
+      .block_along = block_along,
+      .block_basis = block_basis,
+      .block_advance = block_advance,
       .cg_start = cg_start<T>,
       .cg_advance = cg_advance<T>,
       .cg_direct = cg_direct<T>,

@@ -1,5 +1,7 @@
 // linear_forward, example_gradients, linear_input_gradient, linear_leverages.
 
+#include <clout/kernels/sparse_features.hpp>
+
 #include "problem.hpp"
 
 namespace clout::test {
@@ -103,21 +105,31 @@ TYPED_TEST(LinearTest, LeveragesMatchReference) {
         for (Index j = 0; j < i; ++j) matrix[i * size + j] = matrix[j * size + i];
       const OnDevice<T> on_device(this->device(), p);
       const auto memory = this->upload(matrix);
-      Guarded<T> out(this->device(), shape.n * classes * classes);
-      this->kernels().linear_leverages(this->device(), {on_device.features, shape.linear(), memory.view(size, size),
-                                                        out.view(shape.n, classes * classes)});
-      const auto got = out.to_host();
-      for (Index row = 0; row < shape.n; ++row)
-        for (Index c = 0; c < classes; ++c)
-          for (Index other = 0; other < classes; ++other) {
-            BoundedSum<T> expected;
-            for (Index i = 0; i < p.width(); ++i)
-              for (Index j = 0; j < p.width(); ++j)
-                expected += p.feature(row, i) * Bounded<T>(matrix[p.parameter(c, i) * size + p.parameter(other, j)]) *
-                            p.feature(row, j);
-            ASSERT_TRUE(within(got[(row * classes + c) * classes + other], expected.total()))
-                << shape << ": row " << row << ", classes " << c << ", " << other;
-          }
+      const SparseStorage<std::uint8_t> narrow(this->device(), p.bytes, shape.n, shape.d);
+      const SparseStorage<T> values(this->device(), p.values, shape.n, shape.d);
+      const bool takes_entries = std::is_same_v<typename TypeParam::Backend, Cpu>;
+      for (const bool is_sparse : takes_entries ? std::vector<bool>{false, true} : std::vector<bool>{false}) {
+        Guarded<T> out(this->device(), shape.n * classes * classes);
+        LinearLeverages<T> op{on_device.features, shape.linear(), memory.view(size, size), out.view(shape.n, classes * classes)};
+        if (is_sparse) {
+          op.features.values = nullptr;
+          op.features.bytes = nullptr;
+          op.sparse = bytes ? narrow.template view<T>() : values.template view<T>();
+        }
+        this->kernels().linear_leverages(this->device(), op);
+        const auto got = out.to_host();
+        for (Index row = 0; row < shape.n; ++row)
+          for (Index c = 0; c < classes; ++c)
+            for (Index other = 0; other < classes; ++other) {
+              BoundedSum<T> expected;
+              for (Index i = 0; i < p.width(); ++i)
+                for (Index j = 0; j < p.width(); ++j)
+                  expected += p.feature(row, i) * Bounded<T>(matrix[p.parameter(c, i) * size + p.parameter(other, j)]) *
+                              p.feature(row, j);
+              ASSERT_TRUE(within(got[(row * classes + c) * classes + other], expected.total()))
+                  << shape << (is_sparse ? ", sparse" : "") << ": row " << row << ", classes " << c << ", " << other;
+            }
+      }
     }
 }
 

@@ -1,0 +1,13 @@
+#pragma once
+// Leverages from X without its zeros.
+
+#include <clout/kernels/device.hpp>
+#include <clout/kernels/operations.hpp>
+
+namespace clout::cpu {
+
+/// linear_leverages from op.sparse.
+template <class T>
+void sparse_leverages(Device&, const LinearLeverages<T>&);
+
+}  // namespace clout::cpu
