@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <clout/engine/block_conjugate_gradient.hpp>
+#include <clout/engine/small_matrix.hpp>
 #include <clout/kernels/kernel_table.hpp>
 #include <cmath>
+#include <limits>
 
 namespace clout {
 namespace {
@@ -13,17 +15,13 @@ constexpr double kDependent = 1e-7;
 template <>
 constexpr double kDependent<float> = 2e-6;
 
+constexpr Index kKeptSteps = BlockGradientState::kKeptSteps;
+
 bool is_running(const ColumnReport& column) { return column.status == ColumnStatus::running; }
 
-SmallMatrix negative(SmallMatrix a) {
-  for (double& value : a.values) value = -value;
-  return a;
-}
-
-SmallMatrix identity(Index size) {
-  SmallMatrix one(size, size);
-  for (Index i = 0; i < size; ++i) one(i, i) = 1;
-  return one;
+template <class V>
+void write(Device& device, V* to, const std::vector<V>& values) {
+  device.copy_to_device(to, values.data(), values.size() * sizeof(V));
 }
 
 }  // namespace
@@ -33,14 +31,23 @@ void BlockConjugateGradient<T>::carve(Workspace& w, Block& block, Index width) c
   for (MatrixView<T>* view : {&block.basis, &block.directions, &block.products, &block.room})
     *view = w.matrix<T>(width, hessian_.size());
   for (MatrixView<T>* view : {&block.kept_p, &block.kept_w}) *view = w.matrix<T>(kKeptSteps * width, hessian_.size());
-  block.small = w.matrix<double>(width, kKeptSteps * width).data;
-  block.width = width;
+  BlockGradientState& small = block.small;
+  for (double** square : {&small.coefficients, &small.curvature, &small.lengths, &small.work, &small.factor, &small.inverse,
+                          &small.step})
+    *square = w.matrix<double>(width, width).data;
+  for (double** wide : {&small.gram, &small.to_corrections, &small.to_block, &small.kept_inverses})
+    *wide = w.matrix<double>(width, kKeptSteps * width).data;
+  for (double** column : {&small.norms, &small.targets}) *column = w.matrix<double>(1, width).data;
+  for (std::int32_t** column : {&small.status, &small.iterations}) *column = w.matrix<std::int32_t>(1, width).data;
+  for (std::int32_t** one : {&small.kept, &small.moves}) *one = w.matrix<std::int32_t>(1, 1).data;
+  small.quotients = w.matrix<double>(1, 2).data;
+  small.least = kDependent<T>;
 }
 
 template <class T>
 std::size_t BlockConjugateGradient<T>::scratch(Index width, const void* planned) const {
   const std::size_t products = &hessian_.objective() == planned ? 0 : hessian_.scratch(width);
-  if (width <= block_.width) return products;
+  if (width <= width_) return products;
   Block block;
   return products + Workspace::plan([&](Workspace& w) { carve(w, block, width); }) - memory_.size();
 }
@@ -48,199 +55,250 @@ std::size_t BlockConjugateGradient<T>::scratch(Index width, const void* planned)
 template <class T>
 void BlockConjugateGradient<T>::reserve(Index width) {
   hessian_.reserve(width);
-  if (width <= block_.width) return;
+  if (width <= width_) return;
+  loop_.reset();
   memory_ = {};  // given back first, so that the two are never held together
   memory_ = Workspace(hessian_.device(), [&](Workspace& w) { carve(w, block_, width); });
+  width_ = width;
+  kept_width_ = 0;
 }
 
 template <class T>
-SmallMatrix BlockConjugateGradient<T>::gram(MatrixView<const T> a, MatrixView<const T> b) {
+void BlockConjugateGradient<T>::products_of(MatrixView<const T> a, MatrixView<const T> b, double* out) {
   Device& device = hessian_.device();
-  SmallMatrix products(a.rows, b.rows);
-  device.kernels<T>().block_products(device, {a, b, block_.small});
-  device.copy_to_host(products.values.data(), block_.small, products.values.size() * sizeof(double));
-  return products;
+  device.kernels<T>().block_products(device, {a, b, out});
 }
 
 template <class T>
-void BlockConjugateGradient<T>::combine(const SmallMatrix& coefficients, MatrixView<const T> x, double b,
-                                        MatrixView<T> out) {
-  Device& device = hessian_.device();
-  device.copy_to_device(block_.small, coefficients.values.data(), coefficients.values.size() * sizeof(double));
-  device.kernels<T>().block_combine(device, {x, block_.small, b, out});
-}
-
-template <class T>
-SmallMatrix BlockConjugateGradient<T>::spread(Index m, double smallest) {
-  const MatrixView<T> rows = block_.basis.rows_from(0, m);
-  const SymmetricEigen eigen = symmetric_eigen(gram(rows, rows));
-  const double least = smallest * smallest * std::max(eigen.values.back(), 0.0);
-  const Index first = std::upper_bound(eigen.values.begin(), eigen.values.end(), least) - eigen.values.begin();
-  SmallMatrix factor(m - first, m), inverse(m - first, m);  // diag(√λ) V and diag(1/√λ) V
-  for (Index i = 0; i < factor.rows; ++i) {
-    const double root = std::sqrt(eigen.values[static_cast<std::size_t>(first + i)]);
-    for (Index j = 0; j < m; ++j) {
-      factor(i, j) = root * eigen.vectors(first + i, j);
-      inverse(i, j) = eigen.vectors(first + i, j) / root;
-    }
-  }
-  if (factor.rows == 0) return factor;
-  const MatrixView<T> out = block_.room.rows_from(0, factor.rows);
-  combine(inverse, rows, 0, out);
-  std::swap(block_.basis, block_.room);
-  return factor;
-}
-
-template <class T>
-SmallMatrix BlockConjugateGradient<T>::orthonormalize(Index m) {
-  const SmallMatrix first = spread(m, kDependent<T>);
-  if (first.rows == 0) return first;
-  // Squares of numbers that differ by 1e7 have lost orthogonality; those of a basis that is nearly one do not.
-  return spread(first.rows, 0) * first;
-}
-
-template <class T>
-void BlockConjugateGradient<T>::keep(const SmallMatrix& alpha) {
-  if (static_cast<Index>(kept_.size()) == kKeptSteps) return;
+typename BlockConjugateGradient<T>::Block BlockConjugateGradient<T>::begin(MatrixView<const T> residuals,
+                                                                           const std::vector<double>& targets,
+                                                                           MatrixView<T> corrections,
+                                                                           const std::vector<ColumnReport>& columns) {
   Device& device = hessian_.device();
   const KernelTable<T>& kernels = device.kernels<T>();
-  const Index m = alpha.rows;
-  kernels.combine(device, {1.0, block_.directions.rows_from(0, m), 0.0, block_.kept_p.rows_from(kept_rows_, m)});
-  kernels.combine(device, {1.0, block_.products.rows_from(0, m), 0.0, block_.kept_w.rows_from(kept_rows_, m)});
-  kept_.push_back(alpha);
-  kept_rows_ += m;
-}
+  const Index k = residuals.rows;
+  Block block = block_;
+  block.x = corrections;
+  for (MatrixView<T>* view : {&block.basis, &block.directions, &block.products, &block.room}) *view = view->rows_from(0, k);
+  block.small.rank = block.small.columns = k;
+  kernels.combine(device, {0.0, {}, 0.0, corrections});
+  kernels.combine(device, {1.0, residuals, 0.0, block.basis});
 
-template <class T>
-SmallMatrix BlockConjugateGradient<T>::along_kept(SmallMatrix g) const {
-  Index first = 0;
-  for (const SmallMatrix& inverse : kept_) {
-    SmallMatrix part(g.rows, inverse.rows);
-    for (Index i = 0; i < part.rows; ++i)
-      for (Index j = 0; j < part.columns; ++j) part(i, j) = g(i, first + j);
-    part = part * inverse;
-    for (Index i = 0; i < part.rows; ++i)
-      for (Index j = 0; j < part.columns; ++j) g(i, first + j) = part(i, j);
-    first += inverse.rows;
+  std::vector<std::int32_t> status;
+  std::vector<double> goals, identity(static_cast<std::size_t>(k * k));
+  for (std::size_t j = 0; j < columns.size(); ++j) {
+    status.push_back(static_cast<std::int32_t>(columns[j].status));
+    goals.push_back(std::max(targets[j], kReachable<T>));
+    identity[j * (columns.size() + 1)] = 1;
   }
-  return g;
+  write(device, block.small.status, status);
+  write(device, block.small.targets, goals);
+  write(device, block.small.coefficients, identity);
+  write(device, block.small.iterations, std::vector<std::int32_t>(columns.size(), 0));
+  write(device, block.small.moves, std::vector<std::int32_t>{0});
+  const double infinity = std::numeric_limits<double>::infinity();
+  write(device, block.small.quotients, std::vector<double>{infinity, -infinity});
+  return block;
 }
 
 template <class T>
-void BlockConjugateGradient<T>::project(const SmallMatrix& c, MatrixView<T> corrections) {
-  if (kept_rows_ == 0) return;
-  const MatrixView<T> basis = block_.basis.rows_from(0, c.rows), p = block_.kept_p.rows_from(0, kept_rows_);
-  const SmallMatrix along = along_kept(gram(basis, p));
-  combine(transposed(c) * along, p, 1, corrections);
-  combine(negative(along), block_.kept_w.rows_from(0, kept_rows_), 1, basis);
-}
-
-template <class T>
-void BlockConjugateGradient<T>::conjugate(Index m) {
-  if (kept_rows_ == 0 || m == 0) return;
-  const MatrixView<T> p = block_.directions.rows_from(0, m);
-  const SmallMatrix along = along_kept(gram(p, block_.kept_w.rows_from(0, kept_rows_)));
-  combine(negative(along), block_.kept_p.rows_from(0, kept_rows_), 1, p);
-}
-
-template <class T>
-void BlockConjugateGradient<T>::meet(const SmallMatrix& curvature, Quotients& met) {
+void BlockConjugateGradient<T>::forget(const Block& block) {
   Device& device = hessian_.device();
-  const MatrixView<T> p = block_.directions.rows_from(0, curvature.rows);
-  device.kernels<T>().vector_dots(device, {p, p, block_.small});
-  std::vector<double> squares(static_cast<std::size_t>(curvature.rows));
-  device.copy_to_host(squares.data(), block_.small, squares.size() * sizeof(double));
-  for (Index i = 0; i < curvature.rows; ++i) {
-    const double quotient = curvature(i, i) / squares[static_cast<std::size_t>(i)];
-    met.smallest = std::fmin(met.smallest, quotient);
-    met.largest = std::fmax(met.largest, quotient);
-  }
+  kept_width_ = 0;
+  for (const MatrixView<T>& view : {block.kept_p, block.kept_w})
+    device.kernels<T>().combine(device, {0.0, {}, 0.0, view});
+  write(device, block.small.kept, std::vector<std::int32_t>{0});
+  write(device, block.small.kept_inverses, std::vector<double>(static_cast<std::size_t>(kKeptSteps * width_ * width_)));
 }
 
 template <class T>
-void BlockConjugateGradient<T>::refuse(const SmallMatrix& curvature, Quotients met, std::vector<ColumnReport>& columns) {
-  const MatrixView<T> p = block_.directions.rows_from(0, curvature.rows);
-  const SymmetricEigen lengths = symmetric_eigen(gram(p, p));
-  // In an orthonormal basis of the directions' span: L⁻¹ᐟ² V G Vᵀ L⁻¹ᐟ².
-  SmallMatrix basis = lengths.vectors;
-  for (Index i = 0; i < basis.rows; ++i)
-    for (Index j = 0; j < basis.columns; ++j) basis(i, j) /= std::sqrt(lengths.values[static_cast<std::size_t>(i)]);
-  const SymmetricEigen quotients = symmetric_eigen(basis * curvature * transposed(basis));
-  const bool is_finite = std::isfinite(quotients.values.front());
-  for (ColumnReport& column : columns) {
-    if (!is_running(column)) continue;
-    column.status = is_finite ? ColumnStatus::negative_curvature : ColumnStatus::not_finite;
-    column.smallest_rayleigh = std::fmin(column.smallest_rayleigh, quotients.values.front());
-    column.largest_eigenvalue = std::fmax(column.largest_eigenvalue, std::fmax(met.largest, quotients.values.back()));
+void BlockConjugateGradient<T>::pack(Block& block) {
+  Device& device = hessian_.device();
+  const Index k = block.small.rank;
+  const auto step = read(device, block.small.step, k * k);
+  const auto coefficients = read(device, block.small.coefficients, k * block.small.columns);
+  std::vector<double> left;
+  Index m = 0;
+  for (Index i = 0; i < k; ++i) {
+    if (step[static_cast<std::size_t>(i * k + i)] == 0) continue;
+    if (i != m)
+      device.kernels<T>().combine(device, {1.0, block.basis.rows_from(i, 1), 0.0, block.basis.rows_from(m, 1)});
+    const auto row = coefficients.begin() + i * block.small.columns;
+    left.insert(left.end(), row, row + block.small.columns);
+    ++m;
   }
+  write(device, block.small.coefficients, left);
+  block.small.rank = m;
+  for (MatrixView<T>* view : {&block.basis, &block.directions, &block.products, &block.room}) *view = view->rows_from(0, m);
+}
+
+template <class T>
+void BlockConjugateGradient<T>::move(const Block& block) {
+  Device& device = hessian_.device();
+  const KernelTable<T>& kernels = device.kernels<T>();
+  const BlockGradientState& small = block.small;
+  products_of(block.directions, block.products, small.curvature);
+  products_of(block.directions, block.directions, small.lengths);
+  // PᵀQ is 1 but for rounding. Where directions are little else, made conjugate to what is kept, it keeps steps in bounds.
+  products_of(block.directions, block.basis, small.gram);
+  kernels.block_step(device, small);
+  kernels.block_combine(device, {block.directions, small.to_corrections, 1, block.x});  // X += P α C
+  kernels.block_combine(device, {block.products, small.to_block, 1, block.basis});      // Q − W α
+  kernels.block_keep(device, {block.directions, block.products, block.kept_p, block.kept_w, small});
+}
+
+template <class T>
+void BlockConjugateGradient<T>::project(const Block& block) {
+  Device& device = hessian_.device();
+  const KernelTable<T>& kernels = device.kernels<T>();
+  products_of(block.basis, block.kept_p, block.small.gram);
+  kernels.block_along(device, block.small);
+  kernels.block_combine(device, {block.kept_p, block.small.to_corrections, 1, block.x});
+  kernels.block_combine(device, {block.kept_w, block.small.to_block, 1, block.basis});
+}
+
+template <class T>
+void BlockConjugateGradient<T>::orthonormalize(const Block& block) {
+  Device& device = hessian_.device();
+  const KernelTable<T>& kernels = device.kernels<T>();
+  products_of(block.basis, block.basis, block.small.gram);
+  kernels.block_basis(device, block.small);
+  kernels.block_combine(device, {block.basis, block.small.inverse, 0, block.room});
+  // Squares of numbers that differ by 1e7 have lost orthogonality; those of a basis that is nearly one do not.
+  products_of(block.room, block.room, block.small.gram);
+  kernels.block_advance(device, block.small);
+  kernels.block_combine(device, {block.room, block.small.inverse, 0, block.basis});
+}
+
+template <class T>
+void BlockConjugateGradient<T>::conjugate(const Block& block) {
+  Device& device = hessian_.device();
+  const KernelTable<T>& kernels = device.kernels<T>();
+  products_of(block.directions, block.kept_w, block.small.gram);
+  kernels.block_along(device, block.small);
+  kernels.block_combine(device, {block.kept_p, block.small.to_block, 1, block.directions});
+}
+
+template <class T>
+void BlockConjugateGradient<T>::step(const Block& block) {
+  Device& device = hessian_.device();
+  const KernelTable<T>& kernels = device.kernels<T>();
+  hessian_.multiply(block.directions, block.products);
+  move(block);
+  project(block);
+  orthonormalize(block);
+  kernels.block_combine(device, {block.directions, block.small.step, 0, block.room});  // P′ = Q′ + S P
+  kernels.combine(device, {1.0, block.room, 0.0, block.directions});
+  kernels.combine(device, {1.0, block.basis, 1.0, block.directions});
+  conjugate(block);
+}
+
+template <class T>
+void BlockConjugateGradient<T>::show_loop(const Block& block) {
+  const auto is_same = [&](const Block& other) {
+    return other.x.data == block.x.data && other.small.rank == block.small.rank &&
+           other.small.columns == block.small.columns && other.small.kept_width == block.small.kept_width;
+  };
+  if (loop_ && is_same(shown_)) return;
+  loop_.reset();
+  // A step beyond the end would overwrite what refuse() reads.
+  loop_ = make_loop(hessian_.device(), block.small.status, block.small.columns, [this, block] { step(block); },
+                    hessian_.objective().can_record(), 1);
+  shown_ = block;
 }
 
 template <class T>
 void BlockConjugateGradient<T>::correct(MatrixView<const T> residuals, const std::vector<double>& targets,
                                         MatrixView<T> corrections, std::vector<ColumnReport>& columns) {
-  Device& device = hessian_.device();
-  const KernelTable<T>& kernels = device.kernels<T>();
-  const Index k = residuals.rows;
-  reserve(k);
-  kernels.combine(device, {0.0, {}, 0.0, corrections});
-  kernels.combine(device, {1.0, residuals, 0.0, block_.basis.rows_from(0, k)});
-  std::vector<bool> is_open;  // and above its target
-  for (const ColumnReport& column : columns) is_open.push_back(is_running(column));
-
+  reserve(residuals.rows);
+  Block block = begin(residuals, targets, corrections, columns);
   // What is left of the same right-hand sides goes on with the directions of the last rounds.
-  if (std::none_of(columns.begin(), columns.end(), [](const ColumnReport& column) { return column.refinements > 0; })) {
-    kept_.clear();
-    kept_rows_ = 0;
+  if (std::none_of(columns.begin(), columns.end(), [](const ColumnReport& column) { return column.refinements > 0; }))
+    forget(block_);
+  const bool goes_on = kept_width_ > 0;
+  const auto resize_slots = [&](Index width) {
+    kept_width_ = block.small.kept_width = width;
+    for (MatrixView<T>* view : {&block.kept_p, &block.kept_w}) *view = view->rows_from(0, kKeptSteps * width);
+  };
+  if (goes_on) {
+    resize_slots(kept_width_);
+    project(block);
   }
-  project(identity(k), corrections);
-  SmallMatrix c = orthonormalize(k);  // [m][k]
-  if (c.rows > 0) kernels.combine(device, {1.0, block_.basis.rows_from(0, c.rows), 0.0, block_.directions.rows_from(0, c.rows)});
-  conjugate(c.rows);
-  Quotients met;
-  for (Index step = 0;; ++step) {
-    const Index m = c.rows;
-    double share = 1;
-    bool is_finite = true;
-    for (std::size_t j = 0; j < columns.size(); ++j) {
-      if (!is_open[j]) continue;
-      double squares = 0;
-      for (Index i = 0; i < m; ++i) squares += c(i, static_cast<Index>(j)) * c(i, static_cast<Index>(j));
-      const double target = std::max(targets[j], kReachable<T>), norm = std::sqrt(squares);
-      is_finite = is_finite && std::isfinite(norm);
-      if (norm <= target) is_open[j] = false;
-      else if (target < 1) share = std::min(share, std::clamp(std::log(norm) / std::log(target), 0.0, 1.0));
-    }
-    if (!is_finite)
-      for (ColumnReport& column : columns)
-        if (is_running(column)) column.status = ColumnStatus::not_finite;
-    if (!is_finite || m == 0 || std::find(is_open.begin(), is_open.end(), true) == is_open.end()) return;
-    if (look_) look_(share);
-    if (step == max_iterations_) break;
+  orthonormalize(block);
+  pack(block);
+  if (block.small.rank > 0) {
+    if (!goes_on) resize_slots(block.small.rank);
+    Device& device = hessian_.device();
+    device.kernels<T>().combine(device, {1.0, block.basis, 0.0, block.directions});
+    if (goes_on) conjugate(block);
+    show_loop(block);
+    const auto look = [&] {
+      if (look_) look_(share_done(block));
+    };
+    hessian_.count(run_with_looks(*loop_, max_iterations_, look) * block.small.rank);
+  }
+  report(block, columns);
+}
 
-    const MatrixView<T> p = block_.directions.rows_from(0, m), w = block_.products.rows_from(0, m);
-    hessian_.apply(p, w);
-    const SmallMatrix curvature = gram(p, w), alpha = inverse_of_definite(curvature);
-    meet(curvature, met);
-    if (alpha.rows == 0) return refuse(curvature, met, columns);
-    for (std::size_t j = 0; j < columns.size(); ++j) {
-      if (!is_open[j]) continue;
-      ++columns[j].iterations;
-      columns[j].smallest_rayleigh = std::fmin(columns[j].smallest_rayleigh, met.smallest);
-    }
-    combine(transposed(alpha * c), p, 1, corrections);  // X += P α C
-    combine(negative(alpha), w, 1, block_.basis.rows_from(0, m));  // Q − W α
-    keep(alpha);
-    project(c, corrections);
-    const SmallMatrix s = orthonormalize(m);  // its new basis, [m′][m]
-    c = s * c;
-    if (s.rows == 0) continue;
-    combine(s, p, 0, block_.products.rows_from(0, s.rows));  // P′ = Q′ + S P
-    std::swap(block_.directions, block_.products);
-    kernels.combine(device, {1.0, block_.basis.rows_from(0, s.rows), 1.0, block_.directions.rows_from(0, s.rows)});
-    conjugate(s.rows);
+template <class T>
+double BlockConjugateGradient<T>::share_done(const Block& block) {
+  const BlockGradientState& small = block.small;
+  const auto status = read(hessian_.device(), small.status, small.columns);
+  const auto norms = read(hessian_.device(), small.norms, small.columns);
+  const auto targets = read(hessian_.device(), small.targets, small.columns);
+  double share = 1;
+  for (std::size_t j = 0; j < status.size(); ++j)
+    if (status[j] == static_cast<std::int32_t>(ColumnStatus::running) && targets[j] < 1)
+      share = std::min(share, std::clamp(std::log(norms[j]) / std::log(targets[j]), 0.0, 1.0));
+  return share;
+}
+
+template <class T>
+void BlockConjugateGradient<T>::report(const Block& block, std::vector<ColumnReport>& columns) {
+  Device& device = hessian_.device();
+  const auto status = read(device, block.small.status, block.small.columns);
+  const auto iterations = read(device, block.small.iterations, block.small.columns);
+  const auto quotients = read(device, block.small.quotients, 2);
+  bool is_refused = false;
+  for (std::size_t j = 0; j < columns.size(); ++j) {
+    ColumnReport& column = columns[j];
+    if (!is_running(column)) continue;
+    column.iterations += iterations[j];
+    if (iterations[j] > 0) column.smallest_rayleigh = std::fmin(column.smallest_rayleigh, quotients[0]);
+    const auto outcome = static_cast<ColumnStatus>(status[j]);
+    // Converged here means: this correction is done. Whether the column is, the true residual decides.
+    if (outcome == ColumnStatus::running) column.status = ColumnStatus::iteration_limit;
+    else if (outcome != ColumnStatus::converged) column.status = outcome;
+    is_refused = is_refused || outcome == ColumnStatus::negative_curvature;
   }
-  for (std::size_t j = 0; j < columns.size(); ++j)
-    if (is_open[j]) columns[j].status = ColumnStatus::iteration_limit;
+  if (is_refused) refuse(block, columns);
+}
+
+template <class T>
+void BlockConjugateGradient<T>::refuse(const Block& block, std::vector<ColumnReport>& columns) {
+  Device& device = hessian_.device();
+  const Index m = block.small.rank;
+  SmallMatrix curvature(m, m), lengths(m, m);
+  curvature.values = read(device, block.small.curvature, m * m);
+  lengths.values = read(device, block.small.lengths, m * m);
+  const double met = read(device, block.small.quotients, 2)[1];
+  const SymmetricEigen spread = symmetric_eigen(std::move(lengths));
+  // In an orthonormal basis of the directions' span: L⁻¹ᐟ² V G Vᵀ L⁻¹ᐟ².
+  const double least = kDependent<T> * kDependent<T> * spread.values.back();
+  const Index first = std::upper_bound(spread.values.begin(), spread.values.end(), least) - spread.values.begin();
+  SmallMatrix basis(m - first, m);
+  for (Index i = 0; i < basis.rows; ++i)
+    for (Index j = 0; j < m; ++j)
+      basis(i, j) = spread.vectors(first + i, j) / std::sqrt(spread.values[static_cast<std::size_t>(first + i)]);
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  std::vector<double> quotients{nan};
+  if (basis.rows > 0) quotients = symmetric_eigen(basis * curvature * transposed(basis)).values;
+  for (ColumnReport& column : columns) {
+    if (column.status != ColumnStatus::negative_curvature) continue;
+    if (!std::isfinite(quotients.front())) column.status = ColumnStatus::not_finite;
+    column.smallest_rayleigh = std::fmin(column.smallest_rayleigh, quotients.front());
+    column.largest_eigenvalue = std::fmax(column.largest_eigenvalue, std::fmax(met, quotients.back()));
+  }
 }
 
 template <class T>

@@ -1,20 +1,21 @@
 #pragma once
 // Conjugate gradients for right-hand sides that share their directions: BCGrQ (Dubrulle 2001), with the block's rank.
 
-#include <clout/engine/small_matrix.hpp>
+#include <clout/engine/device_loop.hpp>
 #include <clout/engine/solver.hpp>
+#include <clout/kernels/block_operations.hpp>
 #include <clout/kernels/workspace.hpp>
-#include <limits>
 
 namespace clout {
 
 /// Block CG as the inner solver of a CertifiedSolver. The residuals R = C·Q are kept as an orthonormal basis Q, [m][p], with
 /// coefficients; a column is done where its part of C is small. Directions that the block's residuals have lost to rounding
-/// leave the basis, and products with them. A block without positive curvature ends all columns with negative_curvature.
+/// become zeros. A block without positive curvature ends all columns with negative_curvature.
 ///
 /// Every step takes a product with each direction, and all columns gain by all of them: 8 to 32 columns take a quarter to a
-/// half of the products of as many separate solves. The small matrices are the host's. The directions of the first steps
-/// are kept: later ones stay conjugate to them, and so do those of later rounds for the same right-hand sides.
+/// half of the products of as many separate solves. The loop is the device's, small matrices and the judging of columns
+/// included. The directions of the first steps are kept: later ones stay conjugate to them, and so do those of later rounds
+/// for the same right-hand sides.
 template <class T>
 class BlockConjugateGradient : public Correction<T> {
  public:
@@ -22,6 +23,8 @@ class BlockConjugateGradient : public Correction<T> {
       : hessian_(hessian), max_iterations_(max_iterations) {
     require(max_iterations > 0, "block conjugate gradients: the iteration limit must be positive");
   }
+  BlockConjugateGradient(const BlockConjugateGradient&) = delete;
+  BlockConjugateGradient& operator=(const BlockConjugateGradient&) = delete;
 
   std::string name() const override { return "block-cg"; }
   Index products() const override { return hessian_.products(); }
@@ -30,48 +33,51 @@ class BlockConjugateGradient : public Correction<T> {
   std::size_t scratch(Index width, const void* planned) const override;
   void watch(std::function<void(double share)> look) override { look_ = std::move(look); }
 
-  /// Steps whose directions are kept, and vectors of p numbers that a column of the block takes in all.
-  static constexpr Index kKeptSteps = 8, kVectors = 4 + 2 * kKeptSteps;
+  /// Vectors of p numbers that a column of the block takes in all, and at most so many squares of the block's width.
+  static constexpr Index kVectors = 4 + 2 * BlockGradientState::kKeptSteps;
+  static constexpr Index kMatrices = 8 + 4 * BlockGradientState::kKeptSteps;
 
  private:
   struct Block {
-    MatrixView<T> basis, directions, products, room;  // [width][p]: Q, P, (H + damping·I) P
-    MatrixView<T> kept_p, kept_w;                     // [kKeptSteps·width][p] directions of the first steps, products
-    double* small = nullptr;                          // [width][kKeptSteps·width]
-    Index width = 0;
+    MatrixView<T> x;                                  // [k][p] corrections, the caller's
+    MatrixView<T> basis, directions, products, room;  // [m][p]: Q, P, (H + damping·I) P
+    MatrixView<T> kept_p, kept_w;                     // [kKeptSteps·m][p] directions of the first steps, products
+    BlockGradientState small;
   };
   void carve(Workspace& w, Block& block, Index width) const;
   void reserve(Index width);
-  SmallMatrix gram(MatrixView<const T> a, MatrixView<const T> b);
-  /// out ← C·x + b·out.
-  void combine(const SmallMatrix& coefficients, MatrixView<const T> x, double b, MatrixView<T> out);
-  /// Makes the first m rows of the basis, which are R, an orthonormal one of their span to rounding; returns F, [rank][m],
-  /// with R = Fᵀ·basis.
-  SmallMatrix orthonormalize(Index m);
-  /// One pass of that.
-  SmallMatrix spread(Index m, double smallest);
-  /// Keeps P and W of a step and (PᵀW)⁻¹ while there is room.
-  void keep(const SmallMatrix& alpha);
-  /// G·(PᵀW)⁻¹ of the kept directions, for products G of some vectors with them.
-  SmallMatrix along_kept(SmallMatrix g) const;
-  /// Makes the first rows of the basis, of residuals with coefficients c, orthogonal to the kept directions; corrections
-  /// follow.
-  void project(const SmallMatrix& c, MatrixView<T> corrections);
-  /// Makes the first m directions conjugate to the kept ones.
-  void conjugate(Index m);
-  struct Quotients {  // of Rayleigh, of directions
-    double smallest = std::numeric_limits<double>::infinity(), largest = -smallest;
-  };
-  void meet(const SmallMatrix& curvature, Quotients& met);
+  /// The block at the start of a correction: C = I, Q = R.
+  Block begin(MatrixView<const T> residuals, const std::vector<double>& targets, MatrixView<T> corrections,
+              const std::vector<ColumnReport>& columns);
+  void forget(const Block& block);
+  /// Leaves out the basis vectors that are zero.
+  void pack(Block& block);
+
+  // What a step is made of: kernels alone.
+  void step(const Block& block);
+  /// Q − W α and X + P α C; the directions are kept while there is room.
+  void move(const Block& block);
+  /// Makes Q orthogonal to the kept directions; corrections follow.
+  void project(const Block& block);
+  /// Makes Q orthonormal; C follows, and columns are judged.
+  void orthonormalize(const Block& block);
+  /// Makes P conjugate to the kept directions.
+  void conjugate(const Block& block);
+  void products_of(MatrixView<const T> a, MatrixView<const T> b, double* out);
+
+  void show_loop(const Block& block);
+  double share_done(const Block& block);
+  void report(const Block& block, std::vector<ColumnReport>& columns);
   /// What all of the directions' curvatures say where they are not positive.
-  void refuse(const SmallMatrix& curvature, Quotients met, std::vector<ColumnReport>& columns);
+  void refuse(const Block& block, std::vector<ColumnReport>& columns);
 
   HessianOperator<T> hessian_;
   Index max_iterations_;
   Workspace memory_;
-  Block block_;
-  std::vector<SmallMatrix> kept_;  // (PᵀW)⁻¹ of each kept step
-  Index kept_rows_ = 0;
+  Block block_;  // for the largest width so far
+  Index width_ = 0, kept_width_ = 0;
+  Block shown_;  // what the loop was shown
+  std::unique_ptr<Loop> loop_;
   std::function<void(double share)> look_;
 };
 

@@ -1,27 +1,16 @@
 #include <lapack.h>
 
 #include <algorithm>
-#include <chrono>
 #include <clout/engine/conjugate_gradient.hpp>
 #include <clout/kernels/kernel_table.hpp>
 #include <cmath>
+#include <limits>
 
 namespace clout {
 namespace {
 
-// How often the host reads the columns' states where it drives the loop; more often would make a GPU wait, less often
-// wastes products.
+// Iterations between two looks of the host where the loop is its own.
 constexpr Index kCheckEvery = 4;
-// Iterations before the host's first look; twice as many every time, as long as that takes no longer than this.
-constexpr Index kFirstStretch = 16;
-constexpr std::chrono::seconds kLongStretch{1};
-
-template <class V>
-std::vector<V> read(Device& device, const V* data, Index count) {
-  std::vector<V> host(static_cast<std::size_t>(count));
-  device.copy_to_host(host.data(), data, host.size() * sizeof(V));
-  return host;
-}
 
 }  // namespace
 
@@ -80,27 +69,19 @@ void ConjugateGradient<T>::show_loop(const ConjugateGradientState<T>& state) {
     if (preconditioner_) preconditioner_->apply(state.r, state.z);
     kernels.cg_direct(device, state);     // z = P⁻¹r;  β = rᵀz / ρ;  p = z + β p
   };
-  static_assert(static_cast<std::int32_t>(ColumnStatus::running) == 0, "a loop goes on while a word is zero");
   loop_.reset();
-  loop_ = hessian_.objective().can_record() && (!preconditioner_ || preconditioner_->can_record())
-              ? device.record_loop(state.status, state.x.rows, iteration)
-              : std::make_unique<HostLoop>(device, state.status, state.x.rows, iteration, kCheckEvery);
+  loop_ = make_loop(device, state.status, state.x.rows, iteration,
+                    hessian_.objective().can_record() && (!preconditioner_ || preconditioner_->can_record()), kCheckEvery);
   loop_x_ = state.x;
 }
 
 template <class T>
 void ConjugateGradient<T>::iterate(const ConjugateGradientState<T>& state, const std::vector<double>& targets) {
   show_loop(state);
-  Index stretch = kFirstStretch;
-  for (Index done = 0; done < max_iterations_;) {
-    const auto start = std::chrono::steady_clock::now();
-    const Index most = std::min(stretch, max_iterations_ - done), ran = loop_->run(most);
-    hessian_.count(ran * state.x.rows);
-    done += ran;
-    if (ran < most) return;
+  const auto look = [&] {
     if (look_) look_(share_done(state, targets));
-    if (std::chrono::steady_clock::now() - start < kLongStretch) stretch *= 2;
-  }
+  };
+  hessian_.count(run_with_looks(*loop_, max_iterations_, look) * state.x.rows);
 }
 
 template <class T>
@@ -156,6 +137,18 @@ void ConjugateGradient<T>::correct(MatrixView<const T> residuals, const std::vec
 }
 
 template <class T>
+double ConjugateGradient<T>::largest_kept_quotient(const ConjugateGradientState<T>& state, Index column) const {
+  Device& device = hessian_.device();
+  const Index count = read(device, state.kept + column, 1)[0], first = column * state.kKept;
+  double largest = std::numeric_limits<double>::quiet_NaN();
+  if (count == 0) return largest;
+  const auto norms = row_norms<T>(device, {state.kept_p + first * hessian_.size(), count, hessian_.size()});
+  const auto curvatures = read(device, state.kept_curvature + first, count);
+  for (std::size_t i = 0; i < norms.size(); ++i) largest = std::fmax(largest, curvatures[i] / (norms[i] * norms[i]));
+  return largest;
+}
+
+template <class T>
 void ConjugateGradient<T>::report(const ConjugateGradientState<T>& state, std::vector<ColumnReport>& columns) const {
   Device& device = hessian_.device();
   const Index k = state.x.rows;
@@ -176,6 +169,8 @@ void ConjugateGradient<T>::report(const ConjugateGradientState<T>& state, std::v
     // Converged here means: this correction is done. Whether the column is, the true residual decides.
     if (outcome == ColumnStatus::running) column.status = ColumnStatus::iteration_limit;
     else if (outcome != ColumnStatus::converged) column.status = outcome;
+    if (preconditioner_ && outcome == ColumnStatus::negative_curvature)
+      column.largest_eigenvalue = std::fmax(column.largest_eigenvalue, largest_kept_quotient(state, static_cast<Index>(j)));
 
     std::vector<double> a, b;
     for (Index i = 0; i < iterations[j]; ++i) {

@@ -1,9 +1,9 @@
 #pragma once
 // Conjugate gradients for many right-hand sides side by side (Hestenes & Stiefel 1952), scalars on the device.
 
+#include <clout/engine/device_loop.hpp>
 #include <clout/engine/preconditioner.hpp>
 #include <clout/engine/solver.hpp>
-#include <clout/kernels/recording.hpp>
 #include <clout/kernels/workspace.hpp>
 
 namespace clout {
@@ -49,6 +49,8 @@ class ConjugateGradient : public Correction<T> {
   /// The least that a running column has behind it of the decades from 1 to its target.
   double share_done(const ConjugateGradientState<T>& state, const std::vector<double>& targets) const;
   void report(const ConjugateGradientState<T>& state, std::vector<ColumnReport>& columns) const;
+  /// Of Rayleigh, of a column's kept directions; NaN where there are none.
+  double largest_kept_quotient(const ConjugateGradientState<T>& state, Index column) const;
 
   HessianOperator<T> hessian_;
   Index max_iterations_;

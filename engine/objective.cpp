@@ -46,6 +46,14 @@ std::size_t Objective<T>::hessian_memory() const {
 }
 
 template <class T>
+void Objective<T>::hessian_diagonal(double, MatrixView<T>) {
+  ensure(false, "this objective has no diagonal of its Hessian");
+}
+template <class T>
+KroneckerFactors Objective<T>::kronecker_factors() {
+  throw InternalError("this objective has no Kronecker factors");
+}
+template <class T>
 void Objective<T>::label_tangents(MatrixView<const T>, Index, MatrixView<T>) {
   ensure(false, "this objective has no labels to exchange");
 }

@@ -2,6 +2,7 @@
 // What the engine asks of a model: four passes (math.md) over one data set, at one point θ.
 
 #include <clout/engine/retrainable.hpp>
+#include <clout/engine/small_matrix.hpp>
 #include <clout/kernels/device.hpp>
 #include <string>
 #include <vector>
@@ -18,6 +19,13 @@ struct ParameterBlock {
 
 /// The blocks that the regulariser acts on, as ranges.
 ParameterRanges regularized_ranges(const std::vector<ParameterBlock>& layout);
+
+/// G ⊗ A, a matrix near the Hessian of the mean loss of a model whose parameters are a linear layer's, weight [K][d], then
+/// bias [K] where there is one.
+struct KroneckerFactors {
+  SmallMatrix outputs;  ///< G, [K][K], of trace 1 or zero
+  SmallMatrix inputs;   ///< A, [d′][d′]: with a bias d′ = d + 1, and its row and column are the last
+};
 
 /// The empirical risk R(θ) = (1/W) Σ wᵢ ℓᵢ(θ) + (λ/2)‖θ_reg‖², W = Σ wᵢ, of one model on one data set in precision T.
 /// Implement it for a model of your own to use every solver of the engine (examples/ shows how).
@@ -74,6 +82,17 @@ class Objective : public Retrainable<T> {
 
   /// Takes out of the rows of [k][p], host memory, what every gradient is orthogonal to because of those symmetries.
   virtual void project_out_symmetries(std::span<double> vectors) const { static_cast<void>(vectors); }
+
+  // Matrices near the Hessian that are cheap to invert.
+
+  /// Whether the function below is there.
+  virtual bool has_hessian_diagonal() const { return false; }
+  /// The diagonal of ∇²R(θ) + damping·I: [1][p].
+  virtual void hessian_diagonal(double damping, MatrixView<T> out);
+  /// Whether the function below is there.
+  virtual bool has_kronecker_factors() const { return false; }
+  /// Without regulariser.
+  virtual KroneckerFactors kronecker_factors();
 
   // Other labels.
 

@@ -36,6 +36,14 @@ class LinearModel : public Objective<T> {
   void batch_hessian_products(MatrixView<const T> vectors, const Index* rows, Index groups, Index count,
                               MatrixView<T> out) override;
 
+  // Matrices near the Hessian (linear_curvature.cpp).
+  bool has_hessian_diagonal() const override { return true; }
+  void hessian_diagonal(double damping, MatrixView<T> out) override;
+  bool has_kronecker_factors() const override { return true; }
+  /// Of Σ wᵢ Sᵢ ⊗ x′ᵢx′ᵢᵀ / W, Sᵢ = d²ℓᵢ/da²: G = Σ wᵢSᵢ / Σ wᵢ tr Sᵢ and A = Σ wᵢ tr Sᵢ x′ᵢx′ᵢᵀ / W. Equal to it for one output.
+  /// After Martens & Grosse 2015, whose A has no tr Sᵢ. Needs all of X.
+  KroneckerFactors kronecker_factors() override;
+
   bool can_record() const override { return true; }
   std::size_t product_scratch(Index k) const override { return scratch_.missing(product_bytes(k)); }
   void reserve_products(Index k) override { scratch_.take(device(), product_bytes(k)); }
@@ -96,6 +104,12 @@ class LinearModel : public Objective<T> {
   LinearSweep<T> sweep_operation(SweepStep step, MatrixView<const T> vectors) const;
   /// The same with residuals r as they are given, [n][k·K].
   void sweep_given(MatrixView<const T> residuals, const Exclusions& exclusions, MatrixView<T> out);
+  /// Σ wᵢ (diag pᵢ − pᵢpᵢᵀ) ⊗ x′ᵢx′ᵢᵀ / W for any p, [n][K] of `shape`: the CPU takes X without its zeros where it is so.
+  SoftmaxHessian<T> hessian_operation(LinearShape shape, MatrixView<const T> probabilities, MatrixView<T> out) const;
+  /// Whether such an operation, or one on leverages, takes X without its zeros.
+  bool takes_entries() const { return data_.is_sparse() && device().info().is_host; }
+  /// Gives `op` its scratch, which is not kept: it is large, and a Hessian is assembled once per θ.
+  void run_hessian(SoftmaxHessian<T> op);
   /// Gives `op` its scratch and runs it.
   void run_sweep(LinearSweep<T> op);
   /// Scratch of a Hessian product with k vectors.
@@ -115,6 +129,14 @@ class LinearModel : public Objective<T> {
   GrowingScratch scratch_;
 
  private:
+  /// Sᵢ's diagonal, [count][K], for examples first …, on the host.
+  std::vector<T> curvature_diagonals(Index first, Index count);
+  struct Curvatures {
+    std::vector<double> traces;  // [n] tr Sᵢ
+    SmallMatrix mean;            // [K][K] Σ wᵢ Sᵢ / W
+  };
+  Curvatures curvatures();
+
   void sweep_removal_constants(const Removals& removals, MatrixView<T> out);
   /// From (1/W) Σ over what is left to the mean over it, and + λ times each vector's weights.
   void regularize_kept(const Removals& removals, MatrixView<const T> vectors, MatrixView<T> out);

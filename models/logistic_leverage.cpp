@@ -81,6 +81,14 @@ void LogisticRegression<T>::label_tangents(MatrixView<const T> vectors, Index fi
 }
 
 template <class T>
+void LogisticRegression<T>::find_leverages(MatrixView<const T> matrix, Index first, MatrixView<T> out) {
+  const bool by_entries = this->takes_entries();
+  const FeatureView<T> x = by_entries ? data_.product_view() : data_.view();
+  const auto sparse = by_entries ? data_.sparse_view().rows_from(first) : SparseFeatures<T>{};
+  kernels().linear_leverages(device(), {x.rows_from(first, out.rows), shape_, matrix, out, sparse});
+}
+
+template <class T>
 std::vector<double> LogisticRegression<T>::gradient_forms(MatrixView<const T> matrix, Index first, Index count) {
   expect_shape("matrix of forms", matrix.rows, matrix.columns, parameters(), parameters());
   const Index classes = shape_.classes, at_once = rows_at_once(classes);
@@ -88,8 +96,7 @@ std::vector<double> LogisticRegression<T>::gradient_forms(MatrixView<const T> ma
   std::vector<double> values;
   for (Index row = first; row < first + count; row += at_once) {
     const Index rows = std::min(at_once, first + count - row);
-    kernels().linear_leverages(
-        device(), {data_.view().rows_from(row, rows), shape_, matrix, forms.view(rows, classes * classes)});
+    find_leverages(matrix, row, forms.view(rows, classes * classes));
     const std::vector<T> m = to_host(device(), forms.view(rows, classes * classes));
     const std::vector<T> p = to_host(device(), probabilities_.view(examples(), classes).rows_from(row, rows));
     for (Index i = 0; i < rows; ++i) {
@@ -118,9 +125,8 @@ std::vector<double> LogisticRegression<T>::newton_shifts(MatrixView<const T> inv
   std::vector<double> shifts, system(static_cast<std::size_t>(classes * classes));
   for (Index row = first; row < first + count; row += at_once) {
     const Index rows = std::min(at_once, first + count - row);
-    const FeatureView<T> x = data_.view().rows_from(row, rows);
-    kernels().linear_leverages(device(), {x, shape_, inverse, forms.view(rows, classes * classes)});
-    kernels().linear_forward(device(), {x, shape_, along, logits.view(rows, classes)});
+    find_leverages(inverse, row, forms.view(rows, classes * classes));
+    this->forward(along, row, rows, logits.view(rows, classes));
     const std::vector<T> m = to_host(device(), forms.view(rows, classes * classes));
     const std::vector<T> a = to_host(device(), logits.view(rows, classes));
     const std::vector<T> p = to_host(device(), probabilities_.view(examples(), classes).rows_from(row, rows));

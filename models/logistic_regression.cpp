@@ -8,6 +8,8 @@ namespace {
 
 // A product over X without its zeros takes this part of a dense one on MNIST, where 19 % are not zero (docs/results).
 constexpr double kSparseProduct = 0.45;
+// Flops of a product that two entries of an example cost in the sparse Hessian, which waits for sums more than it adds.
+constexpr double kEntryFlops = 4;
 
 }  // namespace
 
@@ -85,43 +87,27 @@ void LogisticRegression<T>::loss_tangents(MatrixView<const T> vectors, Index fir
   });
 }
 
-// K(K−1)/2 · nd² flops of the Hessian and p³/3 of the factor, against 4ndK of a product.
+// K(K−1)/2 · nd² flops of the Hessian (sparse: the entries' squares) and p³/3 of the factor, against 4ndK of a product.
 template <class T>
 double LogisticRegression<T>::factor_cost() const {
   const double n = static_cast<double>(this->examples()), d = static_cast<double>(this->data().features());
   const double classes = static_cast<double>(this->classes()), p = static_cast<double>(this->parameters());
   const double product = 4 * n * d * classes * (this->data().is_sparse() ? kSparseProduct : 1);
-  return (0.5 * classes * (classes - 1) * n * d * d + p * p * p / 3) / product;
+  const double entries = d * this->data().density();  // of an example, on average
+  const double squares = this->takes_entries() ? kEntryFlops * entries * entries : d * d;
+  return (0.5 * classes * (classes - 1) * n * squares + p * p * p / 3) / product;
 }
 
 template <class T>
 void LogisticRegression<T>::explicit_hessian(double damping, MatrixView<T> out) {
   expect_shape("explicit Hessian", out.rows, out.columns, parameters(), parameters());
-  SoftmaxHessian<T> op{.features = data_.view(),
-                       .shape = shape_,
-                       .probabilities = probabilities_.view(examples(), shape_.classes),
-                       .example_weights = data_.weights(),
-                       .scale = static_cast<T>(data_.weight_unit() / total_weight()),
-                       .out = out,
-                       .scratch = {}};
-  const std::size_t bytes = kernels().softmax_hessian_scratch(device(), op);
-  // Not kept: it is large, and a Hessian is assembled once per θ.
-  Buffer<std::byte> scratch(device(), static_cast<Index>(bytes));
-  op.scratch = {scratch.data(), bytes};
-  kernels().softmax_hessian(device(), op);
+  this->run_hessian(this->hessian_operation(shape_, probabilities(), out));
   kernels().add_diagonal(device(), {shape_.regularized(), l2_, damping, out});
 }
 
 template <class T>
 std::size_t LogisticRegression<T>::hessian_memory() const {
-  SoftmaxHessian<T> op{.features = data_.view(),
-                       .shape = shape_,
-                       .probabilities = {},
-                       .example_weights = data_.weights(),
-                       .scale = 1,
-                       .out = {},
-                       .scratch = {}};
-  return device().template kernels<T>().softmax_hessian_scratch(device(), op);
+  return device().template kernels<T>().softmax_hessian_scratch(device(), this->hessian_operation(shape_, {}, {}));
 }
 
 template <class T>

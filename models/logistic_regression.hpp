@@ -67,6 +67,8 @@ class LogisticRegression : public LinearModel<T> {
   void sum_differences(MatrixView<const T> offsets, const Exclusions& exclusions, MatrixView<T> out) override {
     sweep(SweepStep::difference, offsets, exclusions, out);
   }
+  /// Of the examples from `first` on: out is [count][K·K].
+  void find_leverages(MatrixView<const T> matrix, Index first, MatrixView<T> out);
   /// body(first place, step) for every direction of symmetry that has no curvature: ones at first + c·step.
   void for_symmetries(const std::function<void(Index, Index)>& body) const;
 

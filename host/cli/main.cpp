@@ -124,7 +124,7 @@ int run(int argc, char** argv) {
     expect_values(verb);
     expect_options_of(verb, "--model", call.options.model, kModelNames);
     expect_options_of(verb, "--solver", call.options.solver, {"cg", "lissa"});
-    if (call.options.is_given("--rank") && call.options.preconditioner == "none")
+    if (call.options.is_given("--rank") && call.options.preconditioner != "nystrom")
       throw InvalidInput("--rank: is of --preconditioner nystrom; expected that too");
     chosen(call);
     return printed();

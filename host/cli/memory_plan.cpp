@@ -2,6 +2,7 @@
 #include <clout/engine/block_conjugate_gradient.hpp>
 #include <clout/engine/influence.hpp>
 #include <clout/host/cli/memory_plan.hpp>
+#include <clout/host/cli/solvers.hpp>
 
 namespace clout::cli {
 namespace {
@@ -33,7 +34,7 @@ MemoryPlan::Mebibytes MemoryPlan::in_mebibytes() const {
 }
 
 template <class T>
-std::size_t solver_memory(const std::string& solver, const Options& options, const Objective<T>& fast,
+std::size_t solver_memory(const std::string& solver, const Options& options, Objective<T>& fast,
                           const Objective<double>& exact) {
   const Index p = exact.parameters(), block = CertifiedSolver<T>::kBlock;
   const std::size_t certified = bytes(block * p, 3 * sizeof(double) + 2 * sizeof(T)) + exact.working_memory(block);
@@ -41,9 +42,9 @@ std::size_t solver_memory(const std::string& solver, const Options& options, con
     return bytes(p * p, sizeof(T)) + std::max(certified, fast.hessian_memory() + bytes(kFactorColumns * p, sizeof(T)));
   if (solver == "block-cg")
     return certified + fast.working_memory(block) + bytes(BlockConjugateGradient<T>::kVectors * block * p, sizeof(T)) +
-           bytes(BlockConjugateGradient<T>::kKeptSteps * block * block, sizeof(double));
-  const Index preconditioned = options.preconditioner == "none" ? 0 : 2 * options.rank + block;
-  return certified + fast.working_memory(block) + bytes(preconditioned * p, sizeof(T)) +
+           bytes(BlockConjugateGradient<T>::kMatrices * block * block, sizeof(double));
+  const auto preconditioner = make_preconditioner<T>(options, HessianOperator<T>(fast, options.damping));
+  return certified + fast.working_memory(block) + (preconditioner ? preconditioner->scratch(block) : 0) +
          bytes((3 + 2 * ConjugateGradientState<T>::kKept) * block * p, sizeof(T)) +
          bytes(2 * options.max_iterations * block, sizeof(double));
 }
@@ -51,7 +52,7 @@ std::size_t solver_memory(const std::string& solver, const Options& options, con
 template <class T>
 MemoryPlan influence_plan(Problem& problem, const Objective<double>& test, Index width) {
   const Options& o = problem.options();
-  const Objective<T>& fast = problem.objective<T>();
+  Objective<T>& fast = problem.objective<T>();
   const Objective<double>& exact = problem.objective<double>();
   MemoryPlan plan;
   plan.data = problem.device().used_memory();
@@ -70,7 +71,7 @@ template MemoryPlan influence_plan<double>(Problem&, const Objective<double>&, I
 template <class T>
 MemoryPlan self_influence_plan(Problem& problem) {
   const Options& o = problem.options();
-  const Objective<T>& fast = problem.objective<T>();
+  Objective<T>& fast = problem.objective<T>();
   const Objective<double>& exact = problem.objective<double>();
   MemoryPlan plan;
   plan.data = problem.device().used_memory();

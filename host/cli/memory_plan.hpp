@@ -22,7 +22,7 @@ struct MemoryPlan {
 
 /// Of solving, in working precision T, with --solver.
 template <class T>
-std::size_t solver_memory(const std::string& solver, const Options& options, const Objective<T>& fast,
+std::size_t solver_memory(const std::string& solver, const Options& options, Objective<T>& fast,
                           const Objective<double>& exact);
 
 /// Of influence on test examples with `width` numbers for each pair (and, with --second-order, the inverse that takes).

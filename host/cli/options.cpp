@@ -129,9 +129,11 @@ void add_solver(CLI::App& app, Options& o) {
       ->capture_default_str();
   app.add_option("--max-iterations", o.max_iterations, "of cg and block-cg")->check(whole(1))->capture_default_str();
   app.add_option("--preconditioner", o.preconditioner,
-                 "cg: none, or nystrom, which --rank products with random vectors make: worth it where the condition is bad "
-                 "(a small --l2 and --damping) and right-hand sides are several")
-      ->check(one_of({"none", "nystrom"}))
+                 "cg: none; nystrom, which --rank products with random vectors make: worth it where the condition is bad "
+                 "(a small --l2 and --damping) and right-hand sides are several; of linear models jacobi, the Hessian's "
+                 "diagonal, where features have scales of their own, and kronecker, the factors of the features and of the "
+                 "classes")
+      ->check(one_of({"none", "nystrom", "jacobi", "kronecker"}))
       ->capture_default_str();
   app.add_option("--rank", o.rank, "cg: of the nystrom preconditioner")->check(whole(1))->capture_default_str();
   add_lissa(app, o);

@@ -3,6 +3,7 @@
 
 #include <clout/engine/block_conjugate_gradient.hpp>
 #include <clout/engine/conjugate_gradient.hpp>
+#include <clout/engine/curvature_preconditioners.hpp>
 #include <clout/engine/direct_solver.hpp>
 #include <clout/engine/lissa.hpp>
 #include <clout/host/cli/problem.hpp>
@@ -20,6 +21,15 @@ template <class T>
 std::shared_ptr<const HessianFactor<T>> make_factor(Problem& problem, double damping) {
   require_explicit(problem.parameters());
   return std::make_shared<HessianFactor<T>>(problem.objective<T>(), damping, problem.progress());
+}
+
+/// --preconditioner; null for none.
+template <class T>
+std::shared_ptr<Preconditioner<T>> make_preconditioner(const Options& o, HessianOperator<T> hessian) {
+  if (o.preconditioner == "nystrom") return std::make_shared<NystromPreconditioner<T>>(hessian, o.rank, o.seed);
+  if (o.preconditioner == "jacobi") return std::make_shared<JacobiPreconditioner<T>>(hessian);
+  if (o.preconditioner == "kronecker") return std::make_shared<KroneckerPreconditioner<T>>(hessian);
+  return nullptr;
 }
 
 /// --solver, in working precision T, certified in double to `tolerance`, for one objective in both precisions.
@@ -43,11 +53,8 @@ std::unique_ptr<Solver> make_solver(Problem& problem, Objective<T>& fast, Object
                          problem.progress());
   if (o.solver == "block-cg")
     return make_block_conjugate_gradient<T>(fast, exact, damping, tolerance, o.max_iterations, problem.progress());
-  std::shared_ptr<Preconditioner<T>> preconditioner;
-  if (o.preconditioner == "nystrom")
-    preconditioner = std::make_shared<NystromPreconditioner<T>>(HessianOperator<T>(fast, damping), o.rank, o.seed);
   return make_conjugate_gradient<T>(fast, exact, damping, tolerance, o.max_iterations, problem.progress(),
-                                    std::move(preconditioner));
+                                    make_preconditioner<T>(o, HessianOperator<T>(fast, damping)));
 }
 
 /// The same for the problem's own objective, --damping and --tolerance.
@@ -67,8 +74,9 @@ inline nlohmann::ordered_json solver_facts(const Options& o, const DeviceInfo& d
     facts.update({{"scale", o.scale},         {"depth", o.depth},         {"batch_size", o.batch_size},
                   {"repeats", o.repeats},     {"published", o.published}, {"seed", o.seed}});
   else facts["max_iterations"] = o.max_iterations;
-  if (o.preconditioner != "none")
-    facts.update({{"preconditioner", o.preconditioner}, {"rank", o.rank}, {"seed", o.seed}});
+  if (o.preconditioner != "none") facts["preconditioner"] = o.preconditioner;
+  if (o.preconditioner == "nystrom") facts.update({{"rank", o.rank}, {"seed", o.seed}});
+  if (o.preconditioner == "kronecker") facts["threads"] = device.threads;  // of LAPACK's eigenvectors likewise
   return facts;
 }
 

@@ -196,6 +196,10 @@ def check_networks(bench):
     train("a rate of 0", "--batch", 5, "--learning-rate", 0, parts=["--learning-rate"])
     train("a tolerance for Adam", "--batch", 5, "--tolerance", 1e-3, parts=["--tolerance", "logistic"])
     moments = ["--moments", save("moments", np.zeros((2, 28))), "--start-step", 9, "--test-index", 0]
+    one = save("net-one", np.ones((1, 29)))
+    for preconditioner in ("jacobi", "kronecker"):
+        refuse(f"{preconditioner} of a network", [*net("solve", good, *params), "--vectors", one, "--preconditioner",
+                                                  preconditioner, "--damping", 1], preconditioner, "nystrom", out="s.npy")
     refuse("moments of another network", net("retrain", good, *params, "--batch", 5, *moments, "--indices",
            files.path("indices.npy")), "[2][29]", out="loo")
     rng = np.random.default_rng(1)

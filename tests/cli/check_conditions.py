@@ -20,8 +20,14 @@ from bad_inputs import Bench
 from program import Files, Program, fit, scratch
 
 TOLERANCE, EPS = 1e-10, np.finfo(float).eps
-SOLVERS = ("cg", "block-cg", "direct", "lissa")
+ANY_MODELS = ("cg", "block-cg", "direct", "lissa")
+SOLVERS = (*ANY_MODELS, "cg jacobi", "cg kronecker")  # with a preconditioner of linear models
 CERTIFIED = 0, ()
+
+
+def options_of(solver):
+    name, *preconditioner = solver.split()
+    return ["--solver", name, *(["--preconditioner", *preconditioner] if preconditioner else [])]
 
 
 def refused(*parts):
@@ -50,10 +56,10 @@ def check(bench, case, outcomes, vectors=None, damping=0.0, extra=()):
     vectors = np.load(case.path("vectors.npy")) if vectors is None else vectors
     given = case.save("right-hand-sides", vectors)
     for solver in SOLVERS:
-        of = solver if solver in (outcomes or {}) else solver.removeprefix("block-")  # what stops cg stops its blocks
+        of = solver if solver in (outcomes or {}) else solver.removeprefix("block-").split()[0]  # what stops cg stops its kin
         code, parts = (outcomes or {}).get(of, CERTIFIED)
         name, out = f"{case.name}, {solver}", case.path(f"{solver}.npy")
-        command = ["solve", *case.options(vectors=given), "--solver", solver, "--damping", repr(damping), *extra]
+        command = ["solve", *case.options(vectors=given), *options_of(solver), "--damping", repr(damping), *extra]
         if code:
             bench.fails(name, code, command, *parts, out=f"{solver}.npy")
             continue
@@ -139,7 +145,7 @@ def check_right_hand_sides(bench):
             vectors = some.copy()
             vectors[1, 3] = bad
             bench.fails(f"{bad} in a right-hand side, {solver}", 2, ["solve", *case.options(
-                vectors=case.save("bad", vectors)), "--solver", solver], "[1][3]", "expected")
+                vectors=case.save("bad", vectors)), *options_of(solver)], "[1][3]", "expected")
 
 
 def check_indefinite(bench):
@@ -163,11 +169,11 @@ def check_indefinite(bench):
         advised[method] = told["advised_damping"]
         bench.program.expect(not told["positive_definite"], "indefinite, " + method, "positive definite, it says")
         bench.program.expect(abs(advised[method] + 2 * values[0]) <= 4e-6 * np.abs(values).max(), "indefinite, " + method, "another damping")
-    for solver in SOLVERS:
-        bench.fails(f"indefinite, {solver}", 3, ["solve", *network, *given, "--solver", solver], "not positive definite",
+    for solver in ANY_MODELS:
+        bench.fails(f"indefinite, {solver}", 3, ["solve", *network, *given, *options_of(solver)], "not positive definite",
                     "damping")
         damping = advised["lanczos"]
-        done = run("solve", solver + "-network.npy", *given, "--solver", solver, "--damping", repr(damping))
+        done = run("solve", solver + "-network.npy", *given, *options_of(solver), "--damping", repr(damping))
         if bench.program.expect(done.returncode == 0, f"indefinite, damped, {solver}", done.stderr):
             left = vectors - np.load(files.path(solver + "-network.npy")) @ (hessian + damping * np.eye(29))
             worst = (np.linalg.norm(left, axis=1) / np.linalg.norm(vectors, axis=1)).max()
@@ -193,14 +199,14 @@ def check_faults_of_others(bench):
     bench.program.expect(time.monotonic() - started < 10, "divergence", "was found after many steps")
     # No word how much memory is needed.
     for solver in SOLVERS:
-        bench.fails(f"no memory, {solver}", 4, [*solve, "--solver", solver, "--memory-limit", "8K"], "limit")
+        bench.fails(f"no memory, {solver}", 4, [*solve, *options_of(solver), "--memory-limit", "8K"], "limit")
     # Half precision that is noise.
     bench.fails("half precision", 2, [*solve, "--precision", "half"], "--precision")
     # Other numbers in another run, or with another number of threads (a direct solve is LAPACK's).
-    for solver in ("cg", "block-cg", "lissa"):
+    for solver in ("cg", "cg jacobi", "block-cg", "lissa"):
         for threads in (1, 2, 2):
             out = case.path(f"{solver}-{threads}.npy")
-            bench.program.run(*solve, "--solver", solver, "--device", bench.program.device, "--out", out, threads=threads)
+            bench.program.run(*solve, *options_of(solver), "--device", bench.program.device, "--out", out, threads=threads)
             first = first if threads == 2 else open(out, "rb").read()
             bench.program.expect(open(out, "rb").read() == first, f"the same bits, {solver}", f"not with {threads} threads")
 
@@ -212,7 +218,7 @@ def check_choice(bench):
         given, files = case.save(name, vectors), {}
         for solver in ("auto", chosen):
             out = case.path(f"{name}-{solver}.npy")
-            done = bench.program.run("solve", *case.options(vectors=given), "--solver", solver, "--device", bench.program.device, "--out", out)
+            done = bench.program.run("solve", *case.options(vectors=given), *options_of(solver), "--device", bench.program.device, "--out", out)
             bench.program.expect(done.returncode == 0, f"choice, {name}, {solver}", done.stderr)
             with open(out, "rb") as file:
                 files[solver] = file.read()
@@ -232,7 +238,7 @@ def check_scores(bench):
     for solver in SOLVERS:
         for files in (case, twice):
             out = files.path("scores-" + solver)
-            done = bench.program.run("influence", *files.options(), *case.tests(), "--solver", solver, "--device",
+            done = bench.program.run("influence", *files.options(), *case.tests(), *options_of(solver), "--device",
                                      bench.program.device, "--out", out)
             if bench.program.expect(done.returncode == 0, f"scores, {solver}", done.stderr):
                 scores[files.name] = np.load(os.path.join(out, "scores.npy"))

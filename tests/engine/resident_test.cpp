@@ -18,15 +18,22 @@ class ResidentTest : public KernelTest<C> {
  protected:
   using Number = typename C::Number;
 
-  /// CG on `fast`, certified by `exact`, and the same with every iteration started by the host.
+  /// CG, separate or in blocks, on `fast`, certified by `exact`, and the same with every iteration started by the host.
   void expect_same_bits(Objective<Number>& fast, Objective<double>& exact, const oracle::Matrix& v, double damping,
                         Index limit) {
-    Forwarding<Number> unrecorded(fast);
-    const auto resident = make_conjugate_gradient<Number>(fast, exact, damping, 1e-9, limit);
-    const auto driven = make_conjugate_gradient<Number>(unrecorded, exact, damping, 1e-9, limit);
+    for (const bool in_blocks : {false, true}) {
+      const auto make = [&](Objective<Number>& of) {
+        return in_blocks ? make_block_conjugate_gradient<Number>(of, exact, damping, 1e-9, limit)
+                         : make_conjugate_gradient<Number>(of, exact, damping, 1e-9, limit);
+      };
+      Forwarding<Number> unrecorded(fast);
+      expect_same_bits(*make(fast), *make(unrecorded), v);
+    }
+  }
+  void expect_same_bits(Solver& resident, Solver& driven, const oracle::Matrix& v) {
     for (const std::size_t columns : {v.size(), v.size() - 1, v.size()}) {  // another width is another recording
       const oracle::Matrix some(v.begin(), v.begin() + static_cast<std::ptrdiff_t>(columns));
-      const Solved a = solve(*resident, some), b = solve(*driven, some);
+      const Solved a = solve(resident, some), b = solve(driven, some);
       EXPECT_EQ(a.solutions, b.solutions);
       for (std::size_t j = 0; j < columns; ++j) {
         EXPECT_EQ(a.report.columns[j].status, b.report.columns[j].status) << j;

@@ -1,5 +1,8 @@
 // Solvers on logistic regression: against the oracle's elimination, and against each other.
 
+#include <clout/engine/curvature_preconditioners.hpp>
+#include <map>
+
 #include "engine/solve.hpp"
 #include "kernels/backend.hpp"
 #include "support/eigenvalues.hpp"
@@ -25,10 +28,16 @@ class SolverTest : public KernelTest<C> {
   std::unique_ptr<Solver> cg(double damping, double tolerance, Index limit = 10'000) {
     return make_conjugate_gradient<Number>(*fast_, *exact_, damping, tolerance, limit);
   }
-  std::unique_ptr<Solver> preconditioned(double damping, double tolerance, Index rank) {
-    return make_conjugate_gradient<Number>(
-        *fast_, *exact_, damping, tolerance, 10'000, {},
-        std::make_shared<NystromPreconditioner<Number>>(HessianOperator<Number>(*fast_, damping), rank, 0));
+  std::unique_ptr<Solver> preconditioned(double damping, double tolerance,
+                                         std::shared_ptr<Preconditioner<Number>> preconditioner) {
+    return make_conjugate_gradient<Number>(*fast_, *exact_, damping, tolerance, 10'000, {}, std::move(preconditioner));
+  }
+  /// Every one there is, by its name.
+  std::map<std::string, std::shared_ptr<Preconditioner<Number>>> preconditioners(double damping) {
+    const HessianOperator<Number> hessian(*fast_, damping);
+    return {{"nystrom, rank 6", std::make_shared<NystromPreconditioner<Number>>(hessian, 6, 0)},
+            {"jacobi", std::make_shared<JacobiPreconditioner<Number>>(hessian)},
+            {"kronecker", std::make_shared<KroneckerPreconditioner<Number>>(hessian)}};
   }
   std::unique_ptr<Solver> block(double damping, double tolerance, Index limit = 10'000) {
     return make_block_conjugate_gradient<Number>(*fast_, *exact_, damping, tolerance, limit);
@@ -84,17 +93,23 @@ TYPED_TEST(SolverTest, SolutionsAreTheOraclesAndSolversAgree) {
 }
 
 TYPED_TEST(SolverTest, PreconditionedSolutionsAreTheOracles) {
-  this->set_up();
   const double tolerance = 1e-10, damping = 0.01;
-  const oracle::Matrix v = this->problem().vectors(3);
-  const Solved solved = solve(*this->preconditioned(damping, tolerance, 6), v);
-  EXPECT_TRUE(solved.report.certified()) << solved.report.first_failure();
-  EXPECT_EQ(solved.report.preconditioner, "nystrom, rank 6");
-  EXPECT_EQ(solved.report.preconditioner_products, 6);
-  for (std::size_t j = 0; j < v.size(); ++j) {
-    EXPECT_LE(this->residual(damping, solved.solutions[j], v[j]), 1.01 * tolerance);
-    const oracle::Vector expected = oracle::damped_solve(this->hessian(), v[j], damping);
-    EXPECT_LE(relative_error(solved.solutions[j], expected), condition(this->hessian(), damping) * tolerance);
+  for (const bool bias : {false, true}) {
+    CaseSizes sizes = kSizes;
+    sizes.bias = bias;
+    this->set_up(sizes);
+    const oracle::Matrix v = this->problem().vectors(3);
+    for (const auto& [name, preconditioner] : this->preconditioners(damping)) {
+      const Solved solved = solve(*this->preconditioned(damping, tolerance, preconditioner), v);
+      EXPECT_TRUE(solved.report.certified()) << name << ": " << solved.report.first_failure();
+      EXPECT_EQ(solved.report.preconditioner, name);
+      EXPECT_EQ(solved.report.preconditioner_products, name.starts_with("nystrom") ? 6 : 0);
+      for (std::size_t j = 0; j < v.size(); ++j) {
+        EXPECT_LE(this->residual(damping, solved.solutions[j], v[j]), 1.01 * tolerance) << name;
+        const oracle::Vector expected = oracle::damped_solve(this->hessian(), v[j], damping);
+        EXPECT_LE(relative_error(solved.solutions[j], expected), condition(this->hessian(), damping) * tolerance) << name;
+      }
+    }
   }
 }
 
