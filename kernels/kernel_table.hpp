@@ -71,7 +71,8 @@ struct KernelTable {
 
   // Block conjugate gradients, step by step (block_gradient).
   // With gram = PᵀQ (which is 1 but for rounding) and α = (PᵀW)⁻¹ without directions that are zero: to_block = −(α PᵀQ)ᵀ,
-  // to_corrections = (α PᵀQ C)ᵀ; iterations of running columns, quotients. Where PᵀW is not positive definite to rounding, running columns get negative_curvature and both are zero.
+  // to_corrections = (α PᵀQ C)ᵀ; iterations of running columns, quotients. Where PᵀW is not positive definite to rounding,
+  // running columns get negative_curvature and both are zero.
   void (*block_step)(Device&, const BlockGradientState&) = nullptr;
   void (*block_keep)(Device&, const BlockKeep<T>&) = nullptr;
   // With A the parts of gram along kept directions, gram·kept_inverses: to_block = −A, and to_corrections = CᵀA.

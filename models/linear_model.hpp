@@ -41,7 +41,7 @@ class LinearModel : public Objective<T> {
   void hessian_diagonal(double damping, MatrixView<T> out) override;
   bool has_kronecker_factors() const override { return true; }
   /// Of Σ wᵢ Sᵢ ⊗ x′ᵢx′ᵢᵀ / W, Sᵢ = d²ℓᵢ/da²: G = Σ wᵢSᵢ / Σ wᵢ tr Sᵢ and A = Σ wᵢ tr Sᵢ x′ᵢx′ᵢᵀ / W. Equal to it for one output.
-  /// After Martens & Grosse 2015, whose A has no tr Sᵢ. Needs all of X.
+  /// After Martens & Grosse 2015, whose A has no tr Sᵢ. On a GPU it needs all of X.
   KroneckerFactors kronecker_factors() override;
 
   bool can_record() const override { return true; }

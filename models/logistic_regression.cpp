@@ -93,8 +93,9 @@ double LogisticRegression<T>::factor_cost() const {
   const double n = static_cast<double>(this->examples()), d = static_cast<double>(this->data().features());
   const double classes = static_cast<double>(this->classes()), p = static_cast<double>(this->parameters());
   const double product = 4 * n * d * classes * (this->data().is_sparse() ? kSparseProduct : 1);
-  const double entries = d * this->data().density();  // of an example, on average
-  const double squares = this->takes_entries() ? kEntryFlops * entries * entries : d * d;
+  const bool by_entries = this->takes_entries();
+  const double entries = by_entries ? d * this->data().density() : d;  // of an example, on average
+  const double squares = (by_entries ? kEntryFlops : 1) * entries * entries;
   return (0.5 * classes * (classes - 1) * n * squares + p * p * p / 3) / product;
 }
 

@@ -1,5 +1,5 @@
 """captum: NaiveInfluenceFunction, which makes the whole Hessian by backward passes and takes its eigenvectors. Its
-ArnoldiInfluenceFunction goes on with the 50 directions of largest curvature alone: another quantity, 94 % away from this one.
+ArnoldiInfluenceFunction goes on with the 50 directions of largest curvature alone: another quantity.
 """
 
 import captum
