@@ -36,9 +36,9 @@ def measure(program, storage, sizes, threads, environment):
     return json.loads(done.stdout)
 
 
-def run(root, build, options, variables, save):
+def run(root, build, options, command, variables, save):
     """`save(facts)` is called after every size: a run that is killed leaves what it has."""
-    common = session.facts_of_run(root, build, options, variables)
+    common = {**session.facts_of_session(options), **session.facts_of_run(root, build, command, variables)}
     wanted, known = list(points()), {}
     for turn in range(ROUNDS):
         for _, storage, sizes in wanted:

@@ -87,10 +87,13 @@ class Session:
         return self.softmax
 
     def close_others(self, row):
-        """Processes of another model or precision would only hold memory."""
+        """Processes of another model or precision would only hold memory; and what a whole task has taken stays with its
+        process, gigabytes of it."""
+        is_task = row.ours == ("program",)
         for key, side in list(self.started.items()):
-            if not (row.model in key and row.precision in key) and side.is_alive:
-                side.close()
+            if is_task or not (row.model in key and row.precision in key):
+                if side.is_alive:
+                    side.close()
                 del self.started[key]
 
     def run(self, row):
@@ -116,26 +119,49 @@ def failed_row(row, failure):
             "ours": [{"name": name, "failure": str(failure), "trials": []} for name in row.ours], "peers": []}
 
 
-def facts_of_run(root, build, options, variables):
-    return {"date": str(datetime.date.today()), "commit": commit(root), "machine": machine.processor(), "threads": options.threads,
-            "load_before": machine.load(), "ceilings": machine.ceilings(build / "bin/clout_bench", variables)}
+def facts_of_run(root, build, command, variables):
+    return {"command": command, "commit": commit(root), "load_before": machine.load(), "load_after": machine.load(),
+            "ceilings": machine.ceilings(build / "bin/clout_bench", variables)}
 
 
-def run(root, build, rows, options, variables, save):
-    """`save(facts)` is called after every row: a run that is killed leaves what it has."""
+def facts_of_session(options):
+    """What rows must have in common to stand in one table."""
+    return {"date": str(datetime.date.today()), "machine": machine.processor(), "threads": options.threads,
+            "is_quick": options.quick, "clock": "cpu" if options.shared else "wall"}
+
+
+def to_go_on_from(path, options):
+    """The facts of earlier runs in the file; None where there is none. ValueError where they are of another kind."""
+    if not path.exists():
+        return None
+    facts = json.loads(path.read_text())
+    for name, value in facts_of_session(options).items():
+        if facts.get(name) != value:
+            raise ValueError(f"{path}: {name} is {facts.get(name)}; expected {value}, as of this run")
+    return facts
+
+
+def run(root, build, rows, options, command, variables, before, save):
+    """`save(facts)` is called after every row: a run that is killed leaves what it has. Rows that `before` has are kept."""
     session = Session(root, build, options)
-    facts = {**facts_of_run(root, build, options, variables), "is_quick": options.quick,
-             "clock": "cpu" if options.shared else "wall", "peers": session.peers, "rows": []}
+    facts = before or {**facts_of_session(options), "runs": [], "rows": []}
+    facts["peers"] = session.peers
+    facts["runs"].append(facts_of_run(root, build, command, variables))
+    done = {row["key"] for row in facts["rows"]}
+    places = {row.key: place for place, row in enumerate(work_list.rows(options.quick))}
+    rows = [row for row in rows if row.key not in done]
     try:
         for number, row in enumerate(rows):
             print(f"[{number + 1}/{len(rows)}] {row.key}", flush=True)
             try:
-                facts["rows"].append(session.run(row))
+                found = session.run(row)
             except Failed as failed:
-                facts["rows"].append(failed_row(row, failed))
-            for cells in table.row_lines(facts["rows"][-1], facts["ceilings"], facts["clock"]):
+                found = failed_row(row, failed)
+            found["run"] = len(facts["runs"]) - 1
+            facts["rows"] = sorted([*facts["rows"], found], key=lambda row: places[row["key"]])
+            for cells in table.row_lines(found, facts["runs"][-1]["ceilings"], facts["clock"]):
                 print("    " + " | ".join(cell for cell in cells[1:] if cell), flush=True)
-            facts["load_after"] = machine.load()
+            facts["runs"][-1]["load_after"] = machine.load()
             save(facts)
     finally:
         session.close()

@@ -71,26 +71,34 @@ def row_lines(row, ceilings, clock):
 HEADINGS = ("work", "who, and how", "time: median (quartiles)", "processor time", "clout is faster by", "accuracy", "of the ceiling")
 
 
+def run_text(run, rows):
+    """What ran, on which state, and what the machine could do meanwhile."""
+    ceilings = run["ceilings"]
+    return (f"`{run['command']}` ({run['commit']}): {rows} row{'' if rows == 1 else 's'}; load when it began "
+            f"{run['load_before']:.1f}, when it ended {run['load_after']:.1f}. Ceilings: multiply-adds "
+            "{single:.1f} GFLOP/s in single, {double:.1f} in double; ".format(**ceilings["multiply_add"]["wall"]) +
+            "OpenBLAS' matrix product {single:.1f} and {double:.1f}; ".format(**ceilings["gemm"]["wall"]) +
+            "multiply-adds a second of processor time {single:.1f} and {double:.1f} GFLOP; ".format(
+                **ceilings["multiply_add"]["cpu"]) +
+            f"memory read at {ceilings['read_bandwidth']:.1f} GB/s.")
+
+
 def markdown(facts):
     """The whole page."""
-    machine, ceilings, clock = facts["machine"], facts["ceilings"], facts["clock"]
+    machine, clock = facts["machine"], facts["clock"]
     clock_name = {"wall": "the wall's clock", "cpu": "processor time"}[clock]
     lines = [f"# Side by side, {machine['name']}, {facts['date']}", "",
-             f"`{facts['command']}`; {facts['threads']} threads each, {machine['name']} (family {machine['family']}, model "
-             f"{machine['model']}); load when it began {facts['load_before']:.1f}, when it ended {facts['load_after']:.1f}. "
+             f"{facts['threads']} threads each, {machine['name']} (family {machine['family']}, model {machine['model']}). "
              f"Variants are chosen, and ratios taken, by {clock_name}."
-             + (" A tenth of the examples (`--quick`)." if facts["is_quick"] else ""), "",
-             "Ceilings in the same run: multiply-adds {single:.1f} GFLOP/s in single, {double:.1f} in double; "
-             .format(**ceilings["multiply_add"]["wall"]) +
-             "OpenBLAS' matrix product {single:.1f} and {double:.1f}; ".format(**ceilings["gemm"]["wall"]) +
-             "multiply-adds a second of processor time {single:.1f} and {double:.1f} GFLOP; ".format(
-                 **ceilings["multiply_add"]["cpu"]) +
-             f"memory read at {ceilings['read_bandwidth']:.1f} GB/s.", ""]
+             + (" A tenth of the examples (`--quick`)." if facts["is_quick"] else ""), ""]
+    for number, run in enumerate(facts["runs"]):
+        count = sum(row["run"] == number for row in facts["rows"])
+        lines += [run_text(run, count), ""]
     missing = [f"{NAMES[peer]} ({found['failure']})" for peer, found in facts["peers"].items() if "failure" in found]
     if missing:
         lines += ["Not there: " + "; ".join(missing) + ".", ""]
     lines += ["| " + " | ".join(HEADINGS) + " |", "|" + "---|" * len(HEADINGS)]
     for row in facts["rows"]:
-        for cells in row_lines(row, ceilings, clock):
+        for cells in row_lines(row, facts["runs"][row["run"]]["ceilings"], clock):
             lines.append("| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |")
     return "\n".join(lines) + "\n"

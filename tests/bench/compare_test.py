@@ -6,6 +6,7 @@ who is chosen, what a check refuses. Usage: compare_test.py ROOT
 import argparse
 import contextlib
 import io
+import json
 import pathlib
 import subprocess
 import sys
@@ -110,14 +111,82 @@ class Table(unittest.TestCase):
         self.assertEqual([table.time_text(s) for s in (1234.5, 12.345, 0.0123, 4e-6)], ["1,234 s", "12.3 s", "12.3 ms", "4.00 µs"])
 
     def test_page(self):
-        facts = {"machine": {"name": "A Processor", "family": "1", "model": "2"}, "ceilings": CEILINGS, "clock": "wall",
-                 "date": "2026-01-02", "command": "scripts/bench", "threads": 2, "load_before": 0.1, "load_after": 0.2, "is_quick": False,
+        faster = {**CEILINGS, "multiply_add": {clock: {"single": 160.0, "double": 80.0} for clock in ("wall", "cpu")}}
+        runs = [{"command": f"scripts/bench{more}", "commit": "abc", "load_before": 0.1, "load_after": 0.2, "ceilings": ceilings}
+                for more, ceilings in (("", CEILINGS), (" --resume", faster))]
+        rows = [row([side("clout", [1.0])], [side("jax_peer", [2.0], note="a | sample")], flops=16e9) for _ in range(3)]
+        facts = {"machine": {"name": "A Processor", "family": "1", "model": "2"}, "clock": "wall", "date": "2026-01-02", "threads": 2,
+                 "is_quick": False, "runs": runs,
                  "peers": {"jax_peer": {"installed": True}, "torch_influence_peer": {"failure": "not installed: none"}},
-                 "rows": [row([side("clout", [1.0])], [side("jax_peer", [2.0], note="a | sample")])]}
+                 "rows": [{**found, "run": run} for found, run in zip(rows, (0, 1, 0))]}
         page = table.markdown(facts)
+        self.assertIn("`scripts/bench` (abc): 2 rows;", page)
+        self.assertIn("`scripts/bench --resume` (abc): 1 row;", page)
+        self.assertEqual([line.split(" | ")[-1] for line in page.splitlines() if "| clout a way |" in line], ["20 % |", "10 % |", "20 % |"])
         self.assertIn("Not there: torch-influence (not installed: none).", page)
         widths = {line.count("|") for line in page.splitlines() if line.startswith("|")}
         self.assertEqual(widths, {len(table.HEADINGS) + 1})
+
+
+OPTIONS = argparse.Namespace(threads=1, quick=False, shared=False)
+
+
+class FakeSession:
+    """Says which rows were run."""
+
+    def __init__(self, *_):
+        self.peers = {}
+
+    def run(self, wanted):
+        if wanted.key == "scores-1":
+            raise Failed("no memory")
+        return {**row([side("clout", [1.0])], []), "key": wanted.key}
+
+    def close(self):
+        pass
+
+
+class Resuming(unittest.TestCase):
+    def run_rows(self, keys, before):
+        saved, originals = [], (session.facts_of_run, session.Session)
+        session.facts_of_run = lambda root, build, command, _: {"command": command, "ceilings": CEILINGS}
+        session.Session = FakeSession
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                session.run(ROOT, ROOT, [r for r in work_list.rows() if r.key in keys], OPTIONS, " ".join(keys), None, before, saved.append)
+        finally:
+            session.facts_of_run, session.Session = originals
+        return saved
+
+    def test_rows_that_are_there_are_kept_and_the_order_is_the_lists(self):
+        first = self.run_rows(["train", "scores-1"], None)[-1]
+        self.assertEqual([r["key"] for r in first["rows"]], ["scores-1", "train"])
+        saved = self.run_rows(["scores-1", "solve-1e-06-1", "train", "leave-one-out"], first)
+        self.assertEqual(len(saved), 2)
+        self.assertEqual([(r["key"], r["run"]) for r in saved[-1]["rows"]],
+                         [("solve-1e-06-1", 1), ("scores-1", 0), ("train", 0), ("leave-one-out", 1)])
+        self.assertEqual([run["command"] for run in saved[-1]["runs"]],
+                         ["train scores-1", "scores-1 solve-1e-06-1 train leave-one-out"])
+
+    def test_rows_of_another_kind_are_refused(self):
+        with tempfile.TemporaryDirectory() as name:
+            path = pathlib.Path(name) / "bench.json"
+            self.assertIsNone(session.to_go_on_from(path, OPTIONS))
+            path.write_text(json.dumps(self.run_rows(["train"], None)[-1]))
+            self.assertEqual(len(session.to_go_on_from(path, OPTIONS)["rows"]), 1)
+            for other in ({"threads": 2}, {"quick": True}, {"shared": True}):
+                with self.assertRaisesRegex(ValueError, "expected .*, as of this run"):
+                    session.to_go_on_from(path, argparse.Namespace(**{**vars(OPTIONS), **other}))
+
+    def test_tasks_begin_with_all_memory(self):
+        def closed_for(key):
+            sides = {("worker", "logistic", "double"): FakeSide({}), ("worker", "logistic", "single"): FakeSide({})}
+            for one in sides.values():
+                one.close = lambda: None
+            held = argparse.Namespace(started=dict(sides))
+            session.Session.close_others(held, next(r for r in work_list.rows() if r.key == key))
+            return len(sides) - len(held.started)
+        self.assertEqual([closed_for(key) for key in ("solve-1e-06-1", "logistic-gradient-1-double")], [2, 1])
 
 
 class FakeSide:
@@ -240,11 +309,10 @@ echo '{"seconds": [1.0], "flops": 8e9, "scratch_bytes": 1, "resident_bytes": 0}'
 """)
             program.chmod(0o755)
             saved, original = [], session.facts_of_run
-            session.facts_of_run = lambda *_: {"machine": {"name": "x"}, "date": "today", "threads": 1, "load_before": 0.0,
-                                               "ceilings": CEILINGS, "command": "y"}
+            session.facts_of_run = lambda *_: {"load_before": 0.0, "ceilings": CEILINGS, "command": "y"}
             try:
                 with contextlib.redirect_stdout(io.StringIO()):
-                    scaling.run(ROOT, folder, argparse.Namespace(threads=1), None, saved.append)
+                    scaling.run(ROOT, folder, OPTIONS, "y", None, saved.append)
             finally:
                 session.facts_of_run = original
             asked = (folder / "bin/asked").read_text().splitlines()
