@@ -38,7 +38,8 @@ JacobiPreconditioner<T>::JacobiPreconditioner(HessianOperator<T> hessian) : hess
 
 template <class T>
 std::size_t JacobiPreconditioner<T>::scratch(Index) const {
-  return inverse_.size() > 0 ? 0 : static_cast<std::size_t>(hessian_.size()) * sizeof(T);
+  if (inverse_.size() > 0) return 0;
+  return static_cast<std::size_t>(2 * hessian_.size()) * sizeof(T) + hessian_.objective().diagonal_memory();
 }
 
 template <class T>
@@ -99,9 +100,10 @@ std::size_t KroneckerPreconditioner<T>::scratch(Index k) const {
   if (k <= width_) return 0;
   Room room;
   const std::size_t vectors = Workspace::plan([&](Workspace& w) { carve(w, room, k); }) - memory_.size();
-  // While they are made, A is the block between two classes.
-  const Index factors = eigenvectors_.size() > 0 ? 0 : inputs_ * (5 * inputs_ + shape_.classes);
-  return vectors + static_cast<std::size_t>(factors) * sizeof(T);
+  if (eigenvectors_.size() > 0) return vectors;
+  const Index classes = shape_.classes;
+  return vectors + static_cast<std::size_t>(inputs_ * (inputs_ + classes)) * sizeof(T) +
+         static_cast<std::size_t>(2 * classes * classes) * sizeof(double) + hessian_.objective().kronecker_memory();
 }
 
 template <class T>
@@ -135,42 +137,23 @@ void KroneckerPreconditioner<T>::reserve(Index k) {
 }
 
 template <class T>
-void KroneckerPreconditioner<T>::turn(MatrixView<const T> parameters, MatrixView<T> inputs) const {
+void KroneckerPreconditioner<T>::turn(const ByClass<const T>& from, const Buffer<double>& matrix,
+                                      const ByClass<T>& to) const {
   Device& device = hessian_.device();
   const KernelTable<T>& kernels = device.kernels<T>();
-  const Index d = shape_.features, classes = shape_.classes;
-  for (Index j = 0; j < parameters.rows; ++j) {
-    const T* from = parameters.row(j);
-    T* to = inputs.row(j);
-    kernels.block_combine(device, {{from, classes, d}, turn_.data(), 0.0, {to, classes, d, inputs_}});
-    if (shape_.bias)
-      kernels.block_combine(device, {{from + classes * d, classes, 1}, turn_.data(), 0.0, {to + d, classes, 1, inputs_}});
-  }
-}
-
-template <class T>
-void KroneckerPreconditioner<T>::turn_back(MatrixView<const T> inputs, MatrixView<T> parameters) const {
-  Device& device = hessian_.device();
-  const KernelTable<T>& kernels = device.kernels<T>();
-  const Index d = shape_.features, classes = shape_.classes;
-  for (Index j = 0; j < parameters.rows; ++j) {
-    const T* from = inputs.row(j);
-    T* to = parameters.row(j);
-    kernels.block_combine(device, {{from, classes, d, inputs_}, turn_back_.data(), 0.0, {to, classes, d}});
-    if (shape_.bias)
-      kernels.block_combine(device, {{from + d, classes, 1, inputs_}, turn_back_.data(), 0.0, {to + classes * d, classes, 1}});
-  }
+  kernels.block_combine(device, {from.weights, matrix.data(), 0.0, to.weights});
+  if (shape_.bias) kernels.block_combine(device, {from.biases, matrix.data(), 0.0, to.biases});
 }
 
 template <class T>
 void KroneckerPreconditioner<T>::apply(MatrixView<const T> r, MatrixView<T> z) {
   const MatrixView<T> turned = room_.turned.rows_from(0, r.rows), solved = room_.solved.rows_from(0, r.rows);
-  turn(r, turned);
+  for (Index j = 0; j < r.rows; ++j) turn(parameters_of(r.row(j)), turn_, inputs_of(turned.row(j)));
   LinearSweep<T> op = sweep(turned, solved);
   op.scratch = room_.sweep;
   Device& device = hessian_.device();
   device.kernels<T>().linear_sweep(device, op);
-  turn_back(solved, z);
+  for (Index j = 0; j < r.rows; ++j) turn(inputs_of<const T>(solved.row(j)), turn_back_, parameters_of(z.row(j)));
 }
 
 template class JacobiPreconditioner<float>;

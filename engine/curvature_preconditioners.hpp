@@ -43,9 +43,22 @@ class KroneckerPreconditioner : public Preconditioner<T> {
   void make();
   /// out = Qᵀ (E ∘ (Q V)) for each of k vectors, [K][d′]: a sweep over Q as if its rows were examples.
   LinearSweep<T> sweep(MatrixView<const T> vectors, MatrixView<T> out) const;
-  /// Parameters (weights, then biases) times a matrix on the classes: to [K][d′], and back.
-  void turn(MatrixView<const T> parameters, MatrixView<T> inputs) const;
-  void turn_back(MatrixView<const T> inputs, MatrixView<T> parameters) const;
+  /// A vector as a matrix of one row for each class.
+  template <class U>
+  struct ByClass {
+    MatrixView<U> weights, biases;  // [K][d], [K][1]
+  };
+  /// Of parameters, weights [K][d] and then biases [K], and of [K][d′].
+  template <class U>
+  ByClass<U> parameters_of(U* vector) const {
+    return {{vector, shape_.classes, shape_.features}, {vector + shape_.weights(), shape_.classes, 1}};
+  }
+  template <class U>
+  ByClass<U> inputs_of(U* vector) const {
+    return {{vector, shape_.classes, shape_.features, inputs_}, {vector + shape_.features, shape_.classes, 1, inputs_}};
+  }
+  /// to = matrix · from, [K][K] on the classes.
+  void turn(const ByClass<const T>& from, const Buffer<double>& matrix, const ByClass<T>& to) const;
 
   HessianOperator<T> hessian_;
   LinearShape shape_;

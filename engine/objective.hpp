@@ -126,6 +126,11 @@ class Objective : public Retrainable<T> {
   }
   /// Of explicit_hessian, beside its p² numbers.
   virtual std::size_t hessian_memory() const;
+  /// Of hessian_diagonal and of kronecker_factors, beside what is passed in.
+  virtual std::size_t diagonal_memory() const { return 0; }
+  virtual std::size_t kronecker_memory() const { return 0; }
+  /// Of gradient_forms and newton_shifts, beside what is passed in.
+  virtual std::size_t leverage_memory() const { return 0; }
 
   // Loops that a device runs without the host (kernels/recording.hpp).
 

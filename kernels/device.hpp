@@ -20,6 +20,11 @@ class Recording;
 class RecordingScope;
 class Loop;
 
+/// "7 MiB", rounded down; below 1 MiB "7 KiB", rounded up.
+inline std::string memory_in_words(std::size_t bytes) {
+  return bytes >> 20 ? std::to_string(bytes >> 20) + " MiB" : std::to_string((bytes + 1023) >> 10) + " KiB";
+}
+
 /// What a device is and can do, in words and numbers for `clout info` and for plans of memory.
 struct DeviceInfo {
   std::string name;       ///< "cpu", "cuda:0"
@@ -56,9 +61,8 @@ class Device {
   void* acquire(std::size_t bytes) {
     expect_no_recording("device memory was asked for");
     if (bytes > limit_ || used_ > limit_ - bytes)
-      throw OutOfMemory("device memory: " + std::to_string(bytes >> 20) + " MiB more are needed beside " +
-                        std::to_string(used_ >> 20) + " MiB in use; the memory limit is " +
-                        std::to_string(limit_ >> 20) + " MiB");
+      throw OutOfMemory("device memory: " + memory_in_words(bytes) + " more are needed beside " +
+                        memory_in_words(used_) + " in use; the memory limit is " + memory_in_words(limit_));
     void* memory = allocate(bytes);
     ++activity_.allocations;
     used_ += bytes;

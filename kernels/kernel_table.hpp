@@ -14,21 +14,22 @@ template <class T>
 struct KernelTable {
   const char* name = "";
 
-  // Linear layer and softmax (linear, softmax, leverage).
+  // Linear layer and softmax (linear, softmax).
   void (*linear_forward)(Device&, const LinearForward<T>&) = nullptr;
   void (*softmax_cross_entropy)(Device&, const SoftmaxCrossEntropy<T>&) = nullptr;
   void (*softmax_tangent)(Device&, const SoftmaxTangent<T>&) = nullptr;
   void (*softmax_loss_tangent)(Device&, const SoftmaxLossTangent<T>&) = nullptr;
   void (*example_gradients)(Device&, const ExampleGradients<T>&) = nullptr;
   void (*linear_input_gradient)(Device&, const LinearInputGradient<T>&) = nullptr;
-  void (*linear_leverages)(Device&, const LinearLeverages<T>&) = nullptr;
 
-  // The fused pass over X and the explicit Hessian (linear_sweep, softmax_hessian). The `_scratch` entries read sizes
-  // only: pointers in the operation may still be null.
+  // The fused pass over X, the explicit Hessian and what a matrix is on examples' logits (linear_sweep, softmax_hessian,
+  // leverage). The `_scratch` entries read sizes only: pointers in the operation may still be null.
   void (*linear_sweep)(Device&, const LinearSweep<T>&) = nullptr;
   std::size_t (*linear_sweep_scratch)(const Device&, const LinearSweep<T>&) = nullptr;
   void (*softmax_hessian)(Device&, const SoftmaxHessian<T>&) = nullptr;
   std::size_t (*softmax_hessian_scratch)(const Device&, const SoftmaxHessian<T>&) = nullptr;
+  void (*linear_leverages)(Device&, const LinearLeverages<T>&) = nullptr;
+  std::size_t (*linear_leverages_scratch)(const Device&, const LinearLeverages<T>&) = nullptr;
 
   // Margin losses (margin).
   void (*margin_pass)(Device&, const MarginPass<T>&) = nullptr;

@@ -226,6 +226,7 @@ struct LinearLeverages {
   MatrixView<const T> matrix;     // [p][p], symmetric
   MatrixView<T> out;              // [n][K·K], both triangles
   SparseFeatures<T> sparse = {};  // rows of the same X without its zeros, or not given; a GPU does not take it
+  std::span<std::byte> scratch = {};
 };
 
 /// y ← y + l2 · x where the regulariser acts, y ← y + damping · x on all parameters.

@@ -45,7 +45,25 @@ std::vector<T> LinearModel<T>::curvature_diagonals(Index first, Index count) {
   return diagonals;
 }
 
-// Σ wᵢ sᵢ ⊗ x′ᵢ∘x′ᵢ: a sweep over the squares of X, block by block.
+template <class T>
+LinearSweep<T> LinearModel<T>::squares_sweep(const T* squares, Index first, MatrixView<const T> residuals,
+                                             MatrixView<T> out) const {
+  return {.step = SweepStep::given,
+          .features = {.values = squares, .rows = residuals.rows, .columns = data_.features()},
+          .sparse = {},
+          .shape = shape_,
+          .vectors = {nullptr, 1, parameters()},
+          .probabilities = {},
+          .residuals = residuals,
+          .labels = nullptr,
+          .example_weights = data_.weights() ? data_.weights() + first : nullptr,
+          .exclusions = {},
+          .scale = static_cast<T>(data_.weight_unit() / total_weight()),
+          .out = out,
+          .scratch = {}};
+}
+
+// Σ wᵢ sᵢ ⊗ x′ᵢ∘x′ᵢ, block by block.
 template <class T>
 void LinearModel<T>::hessian_diagonal(double damping, MatrixView<T> out) {
   const Index n = examples(), d = data_.features(), p = parameters(), classes = shape_.classes;
@@ -63,22 +81,18 @@ void LinearModel<T>::hessian_diagonal(double damping, MatrixView<T> out) {
     squares.upload(std::span<const T>(squared));
     const std::vector<T> s = curvature_diagonals(first, count);
     diagonals.upload(std::span<const T>(s));
-    run_sweep({.step = SweepStep::given,
-               .features = {.values = squares.data(), .rows = count, .columns = d},
-               .sparse = {},
-               .shape = shape_,
-               .vectors = {nullptr, 1, p},
-               .probabilities = {},
-               .residuals = diagonals.view(count, classes),
-               .labels = nullptr,
-               .example_weights = data_.weights() ? data_.weights() + first : nullptr,
-               .exclusions = {},
-               .scale = static_cast<T>(data_.weight_unit() / total_weight()),
-               .out = part.view(1, p),
-               .scratch = {}});
+    run_sweep(squares_sweep(squares.data(), first, diagonals.view(count, classes), part.view(1, p)));
     kernels().combine(device(), {1.0, part.view(1, p), 1.0, out});
   }
   kernels().add_regularizer(device(), {shape_.regularized(), l2_, damping, ones.view(1, p), out});
+}
+
+template <class T>
+std::size_t LinearModel<T>::diagonal_memory() const {
+  const Index rows = std::min(kSquareRows, examples()), d = data_.features(), p = parameters();
+  const auto sweep = squares_sweep(nullptr, 0, {nullptr, rows, shape_.classes}, {nullptr, 1, p});
+  return static_cast<std::size_t>(rows * (d + shape_.classes) + 2 * p) * sizeof(T) +
+         kernels().linear_sweep_scratch(device(), sweep);
 }
 
 template <class T>
@@ -119,7 +133,7 @@ KroneckerFactors LinearModel<T>::kronecker_factors() {
   for (double& value : found.mean.values) value = mean_trace > 0 ? value / mean_trace : 0.0;
 
   // A is what two classes with "probabilities" tr Sᵢ and 1 have as the block between them, with the other sign.
-  const LinearShape two{d, 2, shape_.bias};
+  const LinearShape two = two_classes();
   std::vector<T> pairs;
   pairs.reserve(static_cast<std::size_t>(2 * n));
   for (const double trace : found.traces) pairs.insert(pairs.end(), {static_cast<T>(trace), T(1)});
@@ -137,10 +151,21 @@ KroneckerFactors LinearModel<T>::kronecker_factors() {
   return factors;
 }
 
+template <class T>
+std::size_t LinearModel<T>::kronecker_memory() const {
+  const Index size = two_classes().parameters();
+  return static_cast<std::size_t>(2 * examples() + size * size) * sizeof(T) +
+         kernels().softmax_hessian_scratch(device(), hessian_operation(two_classes(), {}, {}));
+}
+
 template void LinearModel<float>::hessian_diagonal(double, MatrixView<float>);
 template void LinearModel<double>::hessian_diagonal(double, MatrixView<double>);
+template std::size_t LinearModel<float>::diagonal_memory() const;
+template std::size_t LinearModel<double>::diagonal_memory() const;
 template KroneckerFactors LinearModel<float>::kronecker_factors();
 template KroneckerFactors LinearModel<double>::kronecker_factors();
+template std::size_t LinearModel<float>::kronecker_memory() const;
+template std::size_t LinearModel<double>::kronecker_memory() const;
 template SoftmaxHessian<float> LinearModel<float>::hessian_operation(LinearShape, MatrixView<const float>,
                                                                      MatrixView<float>) const;
 template SoftmaxHessian<double> LinearModel<double>::hessian_operation(LinearShape, MatrixView<const double>,

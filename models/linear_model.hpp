@@ -39,10 +39,12 @@ class LinearModel : public Objective<T> {
   // Matrices near the Hessian (linear_curvature.cpp).
   bool has_hessian_diagonal() const override { return true; }
   void hessian_diagonal(double damping, MatrixView<T> out) override;
+  std::size_t diagonal_memory() const override;
   bool has_kronecker_factors() const override { return true; }
   /// Of Σ wᵢ Sᵢ ⊗ x′ᵢx′ᵢᵀ / W, Sᵢ = d²ℓᵢ/da²: G = Σ wᵢSᵢ / Σ wᵢ tr Sᵢ and A = Σ wᵢ tr Sᵢ x′ᵢx′ᵢᵀ / W. Equal to it for one output.
   /// After Martens & Grosse 2015, whose A has no tr Sᵢ. On a GPU it needs all of X.
   KroneckerFactors kronecker_factors() override;
+  std::size_t kronecker_memory() const override;
 
   bool can_record() const override { return true; }
   std::size_t product_scratch(Index k) const override { return scratch_.missing(product_bytes(k)); }
@@ -129,6 +131,10 @@ class LinearModel : public Objective<T> {
   GrowingScratch scratch_;
 
  private:
+  /// Σ over examples first … of wᵢ rᵢ ⊗ x′ᵢ∘x′ᵢ / W.
+  LinearSweep<T> squares_sweep(const T* squares, Index first, MatrixView<const T> residuals, MatrixView<T> out) const;
+  /// Of a Hessian whose one block between classes is A.
+  LinearShape two_classes() const { return {shape_.features, 2, shape_.bias}; }
   /// Sᵢ's diagonal, [count][K], for examples first …, on the host.
   std::vector<T> curvature_diagonals(Index first, Index count);
   struct Curvatures {

@@ -81,11 +81,34 @@ void LogisticRegression<T>::label_tangents(MatrixView<const T> vectors, Index fi
 }
 
 template <class T>
-void LogisticRegression<T>::find_leverages(MatrixView<const T> matrix, Index first, MatrixView<T> out) {
+LinearLeverages<T> LogisticRegression<T>::leverages_of(MatrixView<const T> matrix, Index first,
+                                                       MatrixView<T> out) const {
   const bool by_entries = this->takes_entries();
   const FeatureView<T> x = by_entries ? data_.product_view() : data_.view();
   const auto sparse = by_entries ? data_.sparse_view().rows_from(first) : SparseFeatures<T>{};
-  kernels().linear_leverages(device(), {x.rows_from(first, out.rows), shape_, matrix, out, sparse});
+  return {.features = x.rows_from(first, out.rows),
+          .shape = shape_,
+          .matrix = matrix,
+          .out = out,
+          .sparse = sparse,
+          .scratch = {}};
+}
+
+template <class T>
+void LogisticRegression<T>::find_leverages(MatrixView<const T> matrix, Index first, MatrixView<T> out) {
+  LinearLeverages<T> op = leverages_of(matrix, first, out);
+  const std::size_t bytes = kernels().linear_leverages_scratch(device(), op);
+  Buffer<std::byte> scratch(device(), static_cast<Index>(bytes));
+  op.scratch = {scratch.data(), bytes};
+  kernels().linear_leverages(device(), op);
+}
+
+template <class T>
+std::size_t LogisticRegression<T>::leverage_memory() const {
+  const Index classes = shape_.classes, rows = std::min(rows_at_once(classes), examples());
+  const auto op = leverages_of({nullptr, parameters(), parameters()}, 0, {nullptr, rows, classes * classes});
+  return static_cast<std::size_t>(rows * classes * (classes + 1)) * sizeof(T) +
+         std::max(kernels().linear_leverages_scratch(device(), op), this->working_memory(1));
 }
 
 template <class T>
@@ -175,6 +198,8 @@ void LogisticRegression<T>::shifted_tangents(MatrixView<const T> vectors, Matrix
 // The rest of the class is instantiated where it is defined.
 template void LogisticRegression<float>::label_tangents(MatrixView<const float>, Index, MatrixView<float>);
 template void LogisticRegression<double>::label_tangents(MatrixView<const double>, Index, MatrixView<double>);
+template std::size_t LogisticRegression<float>::leverage_memory() const;
+template std::size_t LogisticRegression<double>::leverage_memory() const;
 template std::vector<double> LogisticRegression<float>::gradient_forms(MatrixView<const float>, Index, Index);
 template std::vector<double> LogisticRegression<double>::gradient_forms(MatrixView<const double>, Index, Index);
 template std::vector<double> LogisticRegression<float>::newton_shifts(MatrixView<const float>, MatrixView<const float>,

@@ -32,6 +32,7 @@ class LogisticRegression : public LinearModel<T> {
   Index classes() const override { return shape_.classes; }
   void label_tangents(MatrixView<const T> vectors, Index first, MatrixView<T> out) override;
   bool has_leverages() const override { return true; }
+  std::size_t leverage_memory() const override;
   std::vector<double> gradient_forms(MatrixView<const T> matrix, Index first, Index count) override;
   std::vector<double> newton_shifts(MatrixView<const T> inverse, MatrixView<const T> along, double epsilon, Index first,
                                     Index count) override;
@@ -68,6 +69,7 @@ class LogisticRegression : public LinearModel<T> {
     sweep(SweepStep::difference, offsets, exclusions, out);
   }
   /// Of the examples from `first` on: out is [count][K·K].
+  LinearLeverages<T> leverages_of(MatrixView<const T> matrix, Index first, MatrixView<T> out) const;
   void find_leverages(MatrixView<const T> matrix, Index first, MatrixView<T> out);
   /// body(first place, step) for every direction of symmetry that has no curvature: ones at first + c·step.
   void for_symmetries(const std::function<void(Index, Index)>& body) const;

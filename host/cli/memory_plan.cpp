@@ -9,19 +9,14 @@ namespace {
 
 // Columns beside the matrix that a library's factorisation may ask for.
 constexpr Index kFactorColumns = 256;
-constexpr Index kUnitVectors = 64;     // of the inverse that are on the device at once
-constexpr Index kMostForms = 1 << 22;  // numbers of K × K forms that are
+constexpr Index kUnitVectors = 64;  // of the inverse that are on the device at once
 
 std::size_t bytes(Index numbers, std::size_t each) { return static_cast<std::size_t>(numbers) * each; }
 
 /// Of the certified inverse of a p × p Hessian, and of the examples' forms with it.
 std::size_t inverse_memory(const Objective<double>& exact) {
-  const Index p = exact.parameters(), classes = exact.classes(), n = exact.examples();
-  const Index width = exact.input_size() + 1;
-  const Index rows = 512 * exact.device().info().threads * width;
-  return bytes(p * p + kUnitVectors * p + std::min(n * classes * classes, std::max(kMostForms, classes * classes)) +
-                   width * width + rows,
-               sizeof(double));
+  const Index p = exact.parameters();
+  return bytes(p * p + kUnitVectors * p, sizeof(double)) + exact.leverage_memory();
 }
 
 }  // namespace
@@ -94,10 +89,9 @@ void require_memory(const std::string& verb, const MemoryPlan& plan, const Devic
   std::string line = verb + ": " + std::to_string(mebibytes(plan.total())) + " MiB of device memory are needed (" +
                      std::to_string(parts.data) + " MiB data and model, " + std::to_string(parts.solver) +
                      " MiB solver, " + std::to_string(parts.scoring) + " MiB scores); " +
-                     (is_limited ? "the memory limit is " + std::to_string(limit >> 20)
-                                 : std::to_string(free >> 20) + " MiB are free of " +
-                                       std::to_string(device.info().memory_total >> 20)) +
-                     " MiB";
+                     (is_limited ? "the memory limit is " + memory_in_words(limit)
+                                 : memory_in_words(free) + " are free of " +
+                                       memory_in_words(device.info().memory_total));
   if (plan.without_factor < plan.total())
     line += "; --solver cg needs " + std::to_string(mebibytes(plan.without_factor)) + " MiB";
   throw OutOfMemory(line);

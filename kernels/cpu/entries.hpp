@@ -21,8 +21,6 @@ template <class T>
 void example_gradients(Device&, const ExampleGradients<T>&);
 template <class T>
 void linear_input_gradient(Device&, const LinearInputGradient<T>&);
-template <class T>
-void linear_leverages(Device&, const LinearLeverages<T>&);
 
 template <class T>
 void linear_sweep(Device&, const LinearSweep<T>&);
@@ -41,6 +39,10 @@ template <class T>
 void softmax_hessian(Device&, const SoftmaxHessian<T>&);
 template <class T>
 std::size_t softmax_hessian_scratch(const Device&, const SoftmaxHessian<T>&);
+template <class T>
+void linear_leverages(Device&, const LinearLeverages<T>&);
+template <class T>
+std::size_t linear_leverages_scratch(const Device&, const LinearLeverages<T>&);
 
 template <class T>
 void network_forward(Device&, const NetworkForward<T>&);

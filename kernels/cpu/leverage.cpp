@@ -1,6 +1,7 @@
 #include <clout/kernels/cpu/entries.hpp>
 #include <clout/kernels/cpu/parallel.hpp>
 #include <clout/kernels/cpu/reductions.hpp>
+#include <clout/kernels/cpu/scratch.hpp>
 #include <clout/kernels/cpu/sparse_leverage.hpp>
 
 // Block (c, c′) of A is packed once and serves all rows. Rows go in blocks of a constant number, each by one thread: a
@@ -31,28 +32,39 @@ void expand_rows(const LinearLeverages<T>& op, Index first, Index count, Index w
   std::fill(x + count * width, x + kBlockRows * width, T(0));
 }
 
+Index width_of(const LinearShape& shape) { return shape.features + (shape.bias ? 1 : 0); }
+
+/// A block of A, and for each thread X′ and Z of a block of rows.
+template <class T>
+ScratchPlan<T> plan(const LinearLeverages<T>& op) {
+  const Index width = width_of(op.shape);
+  return {.shared = line_up<T>(width * width), .own = line_up<T>(2 * kBlockRows * width)};
+}
+
 }  // namespace
 
-// M_i[c][c′] = x′ᵀ A_cc′ x′, from Z = X′ A_cc′ for c ≤ c′.  K(K+1) n d² flops; X is read once per pair of classes. Without its zeros: sparse_leverage.cpp.
+// M_i[c][c′] = x′ᵀ A_cc′ x′, from Z = X′ A_cc′ for c ≤ c′.  K(K+1) n d² flops; X is read once per pair of classes.
+// Without its zeros: sparse_leverage.cpp.
 template <class T>
 void linear_leverages(Device& device, const LinearLeverages<T>& op) {
+  ensure(op.scratch.size() >= linear_leverages_scratch(device, op), "linear_leverages: scratch smaller than planned");
   if (op.sparse.is_given()) return sparse_leverages(device, op);
-  const Index classes = op.shape.classes, width = op.shape.features + (op.shape.bias ? 1 : 0);
-  const Index room = 2 * kBlockRows * width;
-  Buffer<T> block(device, width * width), rooms(device, room * as_cpu(device).threads());
+  const Index classes = op.shape.classes, width = width_of(op.shape);
+  const ScratchPlan<T> room = plan(op);
+  T* block = room.memory(op.scratch);
   const BlasThreads threads(1);
   for (Index c = 0; c < classes; ++c)
     for (Index other = c; other < classes; ++other) {
       parallel_tasks(device, width, [&](Index i, int) {
         for (Index j = 0; j < width; ++j)
-          block.data()[i * width + j] = op.matrix(parameter_at(op.shape, c, i), parameter_at(op.shape, other, j));
+          block[i * width + j] = op.matrix(parameter_at(op.shape, c, i), parameter_at(op.shape, other, j));
       });
       parallel_tasks(device, ceil_div(op.features.rows, kBlockRows), [&](Index task, int thread) {
         const Index first = task * kBlockRows, count = std::min(kBlockRows, op.features.rows - first);
-        T* x = rooms.data() + thread * room;
+        T* x = room.thread_memory(op.scratch, thread);
         T* z = x + kBlockRows * width;
         expand_rows(op, first, count, width, x);
-        multiply(static_cast<int>(kBlockRows), static_cast<int>(width), x, block.data(), z);
+        multiply(static_cast<int>(kBlockRows), static_cast<int>(width), x, block, z);
         for (Index row = 0; row < count; ++row) {
           const T value = static_cast<T>(dot(z + row * width, x + row * width, width));
           op.out(first + row, c * classes + other) = op.out(first + row, other * classes + c) = value;
@@ -61,7 +73,14 @@ void linear_leverages(Device& device, const LinearLeverages<T>& op) {
     }
 }
 
+template <class T>
+std::size_t linear_leverages_scratch(const Device& device, const LinearLeverages<T>& op) {
+  return op.sparse.is_given() ? sparse_leverages_scratch(op) : plan(op).bytes(device);
+}
+
 template void linear_leverages(Device&, const LinearLeverages<float>&);
 template void linear_leverages(Device&, const LinearLeverages<double>&);
+template std::size_t linear_leverages_scratch(const Device&, const LinearLeverages<float>&);
+template std::size_t linear_leverages_scratch(const Device&, const LinearLeverages<double>&);
 
 }  // namespace clout::cpu

@@ -1,9 +1,9 @@
 #include <clout/kernels/cpu/entries.hpp>
 #include <clout/kernels/cpu/micro_kernel.hpp>
 #include <clout/kernels/cpu/parallel.hpp>
+#include <clout/kernels/cpu/scratch.hpp>
 #include <clout/kernels/cpu/sparse_leverage.hpp>
 #include <clout/kernels/cpu/sparse_lines.hpp>
-#include <utility>
 
 // M_i[c][c′] = Σ_u Σ_{v ≥ u} x_u x_v S_uv[c, c′], S_uv what A has at (c, u; c′, v) and at (c, v; c′, u). A pair of classes is a
 // lane; S_u of all v is packed once for all rows, stays in the second-level cache, and serves the rows that have u.
@@ -11,7 +11,21 @@
 namespace clout::cpu {
 namespace {
 
-constexpr Index kVisits = 32;  // of a task
+constexpr Index kRows = 32;  // of a task
+
+// The panel [d + 1][width], a sum for each row [n][width], and where each row is by now [n].
+template <class T>
+struct Room {
+  Index width;  // lanes, in whole vectors
+  ScratchPlan<T> numbers;
+  std::size_t cursors;
+
+  explicit Room(const LinearLeverages<T>& op)
+      : width(round_up(op.shape.classes * (op.shape.classes + 1) / 2, kLanes<T>)),
+        numbers{.shared = line_up<T>((op.shape.features + 1) * width) + line_up<T>(op.features.rows * width), .own = 0},
+        cursors(static_cast<std::size_t>(op.features.rows) * sizeof(Index)) {}
+  std::size_t bytes() const { return static_cast<std::size_t>(numbers.shared) * sizeof(T) + cursors + 64; }
+};
 
 template <class T, class Place, class Stored>
 class Leverages {
@@ -22,53 +36,34 @@ class Leverages {
         rows_(rows),
         d_(op.shape.features),
         classes_(op.shape.classes),
-        width_(round_up(classes_ * (classes_ + 1) / 2, kLanes<T>)),
-        panel_(device, (d_ + 1) * width_ + kPad),
-        sums_(device, op.features.rows * width_ + kPad),
-        starts_(device, d_ + 1),
-        visited_(device, std::max<Index>(1, entries())),
-        begins_(device, std::max<Index>(1, entries())) {}
+        width_(Room<T>(op).width),
+        panel_(Room<T>(op).numbers.memory(op.scratch)),
+        sums_(panel_ + line_up<T>((d_ + 1) * width_)),
+        cursors_(reinterpret_cast<Index*>(sums_ + line_up<T>(op.features.rows * width_))) {}
 
   void run() {
-    std::fill_n(sums(), op_.features.rows * width_, T(0));
-    list_visits();
+    std::fill_n(sums_, op_.features.rows * width_, T(0));
+    std::copy_n(rows_.starts, op_.features.rows, cursors_);
     for (Index u = 0; u < d_; ++u) {
-      const Index first = starts_.data()[u], count = starts_.data()[u + 1] - first;
-      if (count == 0) continue;
+      if (!has_rows(u)) continue;
       pack(u);
-      parallel_ranges(device_, count, kVisits, [&](Index at, Index some) {
-        for (Index visit = first + at; visit < first + at + some; ++visit)
-          this->visit(visited_.data()[visit], begins_.data()[visit]);
+      parallel_ranges(device_, op_.features.rows, kRows, [&](Index first, Index count) {
+        for (Index row = first; row < first + count; ++row)
+          if (is_at(row, u)) visit(row, cursors_[row]++);
       });
     }
     parallel_tasks(device_, op_.features.rows, [&](Index row, int) { write(row); });
   }
 
  private:
-  static constexpr Index kPad = 64 / static_cast<Index>(sizeof(T));
-
-  Index entries() const { return rows_.starts[op_.features.rows] - rows_.starts[0]; }
-  T* aligned(T* memory) const {
-    return reinterpret_cast<T*>((reinterpret_cast<std::uintptr_t>(memory) + 63) / 64 * 64);
+  // Whether the next entry of the row is feature u.
+  bool is_at(Index row, Index u) const {
+    return cursors_[row] < rows_.starts[row + 1] && rows_.places[cursors_[row]] == static_cast<Place>(u);
   }
-  T* panel() { return aligned(panel_.data()); }
-  T* sums() { return aligned(sums_.data()); }
-
-  // For every feature the rows that have it, in order, and where it stands in them.
-  void list_visits() {
-    Index* starts = starts_.data();
-    std::fill_n(starts, d_ + 1, Index{0});
-    for (Index entry = rows_.starts[0]; entry < rows_.starts[op_.features.rows]; ++entry) ++starts[rows_.places[entry]];
-    Index total = 0;
-    for (Index u = 0; u <= d_; ++u) total += std::exchange(starts[u], total);
+  bool has_rows(Index u) const {
     for (Index row = 0; row < op_.features.rows; ++row)
-      for (Index entry = rows_.starts[row]; entry < rows_.starts[row + 1]; ++entry) {
-        const Index to = starts[rows_.places[entry]]++;
-        visited_.data()[to] = row;
-        begins_.data()[to] = entry;
-      }
-    for (Index u = d_; u > 0; --u) starts[u] = starts[u - 1];
-    starts[0] = 0;
+      if (is_at(row, u)) return true;
+    return false;
   }
 
   Index parameter(Index c, Index column) const { return column < d_ ? c * d_ + column : op_.shape.weights() + c; }
@@ -79,7 +74,7 @@ class Leverages {
     parallel_ranges(device_, d_ + (op_.shape.bias ? 1 : 0) - u, 64, [&](Index first, Index count) {
       for_each_strip([&](Index column, auto vectors) {
         constexpr Index kWidth = vectors * kLanes<T>;
-        T* to = panel() + column * (d_ + 1);
+        T* to = panel_ + column * (d_ + 1);
         Index lane = 0;
         for (Index c = 0; c < classes_; ++c)
           for (Index other = c; other < classes_; ++other, ++lane) {
@@ -105,11 +100,11 @@ class Leverages {
     for_each_strip([&](Index column, auto vectors) {
       constexpr Index kWidth = vectors * kLanes<T>;
       static constexpr T kNothing[kStrip * kLanes<T>] = {};
-      const T* in = panel() + column * (d_ + 1);
+      const T* in = panel_ + column * (d_ + 1);
       alignas(64) T sum[kWidth];
       multiply_line<T, vectors>(rows_.places + begin, rows_.stored + begin, rows_.starts[row + 1] - begin, in, kWidth,
                                 op_.shape.bias ? in + d_ * kWidth : kNothing, sum);
-      T* to = sums() + row * width_ + column;
+      T* to = sums_ + row * width_ + column;
       for (Index v = 0; v < vectors; ++v)
         store(to + v * kLanes<T>, add_product<T>(load(to + v * kLanes<T>), value, load(sum + v * kLanes<T>)));
     });
@@ -120,7 +115,7 @@ class Leverages {
     Index lane = 0;
     for (Index c = 0; c < classes_; ++c)
       for (Index other = c; other < classes_; ++other, ++lane) {
-        T value = sums()[row * width_ + lane];
+        T value = sums_[row * width_ + lane];
         if (op_.shape.bias) value += op_.matrix(parameter(c, d_), parameter(other, d_));
         op_.out(row, c * classes_ + other) = op_.out(row, other * classes_ + c) = value;
       }
@@ -129,9 +124,9 @@ class Leverages {
   Device& device_;
   const LinearLeverages<T>& op_;
   Entries<Place, Stored> rows_;
-  Index d_, classes_, width_;  // lanes, in whole vectors
-  Buffer<T> panel_, sums_;     // [d + 1][width], [n][width]
-  Buffer<Index> starts_, visited_, begins_;
+  Index d_, classes_, width_;
+  T *panel_, *sums_;
+  Index* cursors_;
 };
 
 }  // namespace
@@ -142,7 +137,14 @@ void sparse_leverages(Device& device, const LinearLeverages<T>& op) {
   with_entries(op.sparse.rows, [&](const auto& rows) { Leverages(device, op, rows).run(); });
 }
 
+template <class T>
+std::size_t sparse_leverages_scratch(const LinearLeverages<T>& op) {
+  return Room<T>(op).bytes();
+}
+
 template void sparse_leverages(Device&, const LinearLeverages<float>&);
 template void sparse_leverages(Device&, const LinearLeverages<double>&);
+template std::size_t sparse_leverages_scratch(const LinearLeverages<float>&);
+template std::size_t sparse_leverages_scratch(const LinearLeverages<double>&);
 
 }  // namespace clout::cpu

@@ -9,5 +9,7 @@ namespace clout::cpu {
 /// linear_leverages from op.sparse.
 template <class T>
 void sparse_leverages(Device&, const LinearLeverages<T>&);
+template <class T>
+std::size_t sparse_leverages_scratch(const LinearLeverages<T>&);
 
 }  // namespace clout::cpu

@@ -27,22 +27,34 @@ __global__ void __launch_bounds__(kThreads)
   if (lane_in_warp() == 0) out(row, c * classes + other) = out(row, other * classes + c) = static_cast<T>(sum);
 }
 
+namespace {
+
+// A block of A, and X′ and Z of a chunk of rows.
+template <class T>
+struct LeverageScratch {
+  MatrixView<T> block, chunk, z;
+
+  std::size_t carve(const LinearLeverages<T>& op, Carver carver) {
+    const Index columns = columns_with_bias(op.shape), stride = aligned_stride<T>(columns);
+    const Index rows = std::min(op.features.rows, kChunkRows);
+    block = carver.matrix<T>(columns, columns, stride);
+    chunk = carver.matrix<T>(rows, columns, stride);
+    z = carver.matrix<T>(rows, columns, stride);
+    return carver.used();
+  }
+};
+
+}  // namespace
+
 // Z = X′ A_cc′ for c ≤ c′, by chunks of rows, and the rows' products with X′.  K(K+1) n d² flops. A chunk's X′ is
 // staged once for all pairs.
 template <class T>
 void linear_leverages(Device& device, const LinearLeverages<T>& op) {
   auto& cuda = on_cuda(device);
-  const Index columns = columns_with_bias(op.shape), stride = aligned_stride<T>(columns), rows = op.features.rows;
-  if (rows == 0) return;
-  MatrixView<T> block, chunk, z;
-  const auto carve = [&](Carver carver) {
-    block = carver.matrix<T>(columns, columns, stride);
-    chunk = carver.matrix<T>(std::min(rows, kChunkRows), columns, stride);
-    z = carver.matrix<T>(std::min(rows, kChunkRows), columns, stride);
-    return carver.used();
-  };
-  carve(Carver(cuda.staging(carve(Carver()))));
-
+  LeverageScratch<T> scratch;
+  scratch.carve(op, Carver(op.scratch.data()));
+  const auto& [block, chunk, z] = scratch;
+  const Index columns = block.columns, rows = op.features.rows;
   for (Index first = 0; first < rows; first += kChunkRows) {
     const Index count = std::min(kChunkRows, rows - first);
     const auto x = stage_features<T>(cuda, op.features.rows_from(first, count), op.shape.bias, nullptr, chunk);
@@ -57,7 +69,14 @@ void linear_leverages(Device& device, const LinearLeverages<T>& op) {
   }
 }
 
+template <class T>
+std::size_t linear_leverages_scratch(const Device&, const LinearLeverages<T>& op) {
+  return LeverageScratch<T>().carve(op, Carver());
+}
+
 template void linear_leverages(Device&, const LinearLeverages<float>&);
 template void linear_leverages(Device&, const LinearLeverages<double>&);
+template std::size_t linear_leverages_scratch(const Device&, const LinearLeverages<float>&);
+template std::size_t linear_leverages_scratch(const Device&, const LinearLeverages<double>&);
 
 }  // namespace clout::cuda

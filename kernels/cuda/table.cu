@@ -17,8 +17,6 @@ void example_gradients(Device&, const ExampleGradients<T>&);
 template <class T>
 void linear_input_gradient(Device&, const LinearInputGradient<T>&);
 template <class T>
-void linear_leverages(Device&, const LinearLeverages<T>&);
-template <class T>
 void linear_sweep(Device&, const LinearSweep<T>&);
 template <class T>
 std::size_t linear_sweep_scratch(const Device&, const LinearSweep<T>&);
@@ -35,6 +33,10 @@ template <class T>
 void softmax_hessian(Device&, const SoftmaxHessian<T>&);
 template <class T>
 std::size_t softmax_hessian_scratch(const Device&, const SoftmaxHessian<T>&);
+template <class T>
+void linear_leverages(Device&, const LinearLeverages<T>&);
+template <class T>
+std::size_t linear_leverages_scratch(const Device&, const LinearLeverages<T>&);
 template <class T>
 void network_forward(Device&, const NetworkForward<T>&);
 template <class T>
@@ -114,11 +116,12 @@ const KernelTable<T>& kernel_table() {
       .softmax_loss_tangent = softmax_loss_tangent<T>,
       .example_gradients = example_gradients<T>,
       .linear_input_gradient = linear_input_gradient<T>,
-      .linear_leverages = linear_leverages<T>,
       .linear_sweep = linear_sweep<T>,
       .linear_sweep_scratch = linear_sweep_scratch<T>,
       .softmax_hessian = softmax_hessian<T>,
       .softmax_hessian_scratch = softmax_hessian_scratch<T>,
+      .linear_leverages = linear_leverages<T>,
+      .linear_leverages_scratch = linear_leverages_scratch<T>,
       .margin_pass = margin_pass<T>,
       .margin_difference = margin_difference<T>,
       .scale_rows = scale_rows<T>,

@@ -91,6 +91,16 @@ TYPED_TEST(LinearTest, InputGradientMatchesReference) {
   }
 }
 
+/// For a plan, which reads sizes only.
+template <class T>
+LinearLeverages<T> without_memory(LinearLeverages<T> op) {
+  op.matrix.data = nullptr;
+  op.out.data = nullptr;
+  op.features.values = nullptr;
+  op.features.bytes = nullptr;
+  return op;
+}
+
 TYPED_TEST(LinearTest, LeveragesMatchReference) {
   using T = typename TypeParam::Number;
   const std::vector<Shape> shapes = {
@@ -116,7 +126,10 @@ TYPED_TEST(LinearTest, LeveragesMatchReference) {
           op.features.bytes = nullptr;
           op.sparse = bytes ? narrow.template view<T>() : values.template view<T>();
         }
+        Scratch scratch(this->device(), this->kernels().linear_leverages_scratch(this->device(), without_memory(op)));
+        op.scratch = scratch.bytes();
         this->kernels().linear_leverages(this->device(), op);
+        scratch.check();
         const auto got = out.to_host();
         for (Index row = 0; row < shape.n; ++row)
           for (Index c = 0; c < classes; ++c)

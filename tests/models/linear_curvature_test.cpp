@@ -130,5 +130,35 @@ TYPED_TEST(LinearCurvatureTest, RowsWithoutZeros) {
   }
 }
 
+// In memory as it is planned, and not in what the results alone take.
+TYPED_TEST(LinearCurvatureTest, TakesWhatIsPlanned) {
+  using T = typename TypeParam::Number;
+  for (const Storage storage : {Storage::dense, Storage::sparse}) {
+    if (storage == Storage::sparse && !this->device().info().is_host) continue;  // X is dense for all of this
+    const CaseSizes sizes{kSmall ? 21 : 300, 9, 4, true, false, true};
+    const LogisticCase c(sizes);
+    Device& device = this->device();
+    LogisticRegression<T> model(c.data<T>(device).with_storage(storage), true, sizes.l2);
+    const Buffer<T> theta = upload_rows<T>(device, {c.theta()});
+    const Index p = model.parameters();
+    model.set_parameters(theta.view(1, p));
+    Buffer<T> matrix(device, p * p), diagonal(device, p);
+    model.explicit_hessian(0, matrix.view(p, p));
+    const auto expect_planned = [&](const char* what, std::size_t planned, Index results, const std::function<void()>& work) {
+      device.set_memory_limit(device.used_memory() + static_cast<std::size_t>(results) * sizeof(T));
+      EXPECT_THROW(work(), OutOfMemory) << what;
+      device.set_memory_limit(device.used_memory() + planned);
+      EXPECT_NO_THROW(work()) << what << ", " << planned;
+      device.set_memory_limit(static_cast<std::size_t>(-1));
+    };
+    expect_planned("kronecker", model.kronecker_memory(), 400, [&] { model.kronecker_factors(); });
+    expect_planned("diagonal", model.diagonal_memory(), p, [&] { model.hessian_diagonal(0, diagonal.view(1, p)); });
+    expect_planned("leverages", model.leverage_memory(), 16 * sizes.n, [&] {
+      model.gradient_forms(matrix.view(p, p), 0, sizes.n);
+      model.newton_shifts(matrix.view(p, p), diagonal.view(1, p), 1e-6, 0, sizes.n);
+    });
+  }
+}
+
 }  // namespace
 }  // namespace clout::test
