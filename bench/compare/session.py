@@ -3,6 +3,7 @@
 import datetime
 import json
 import subprocess
+import tempfile
 
 import numpy as np
 
@@ -167,15 +168,18 @@ def run(root, build, rows, options, command, variables, before, save):
         session.close()
 
 
-def without_paths(facts):
-    """Where the peers lie on this machine is nobody's business."""
+def without_paths(facts, root):
+    """Where the repository, the peers and temporary files lie on this machine is nobody's business."""
     peers = {name: {"failure": found["failure"]} if "failure" in found else {"installed": True}
              for name, found in facts["peers"].items()}
-    return {**facts, "peers": peers}
+    text = json.dumps({**facts, "peers": peers})
+    for place in (root, tempfile.gettempdir()):
+        text = text.replace(f"{place}/", "")
+    return json.loads(text)
 
 
-def write(facts, stem):
-    facts = without_paths(facts)
+def write(facts, stem, root):
+    facts = without_paths(facts, root)
     return write_pair(stem, facts, table.markdown(facts))
 
 

@@ -12,6 +12,7 @@ namespace clout::cli {
 namespace {
 
 constexpr std::uint64_t kMostThreads = 4096;
+constexpr std::uint64_t kMostIterations = 10'000'000;  // whose history is kept, 16 bytes a step and right-hand side
 
 CLI::Validator finite(const std::string& expected, bool (*accepts)(double)) {
   return CLI::Validator(
@@ -127,7 +128,9 @@ void add_solver(CLI::App& app, Options& o) {
   app.add_option("--tolerance", o.tolerance, "on the true relative residual, in double")
       ->check(positive())
       ->capture_default_str();
-  app.add_option("--max-iterations", o.max_iterations, "of cg and block-cg")->check(whole(1))->capture_default_str();
+  app.add_option("--max-iterations", o.max_iterations, "of cg and block-cg")
+      ->check(whole(1, kMostIterations))
+      ->capture_default_str();
   app.add_option("--preconditioner", o.preconditioner,
                  "cg: none; nystrom, which --rank products with random vectors make: worth it where the condition is bad "
                  "(a small --l2 and --damping) and right-hand sides are several; of linear models jacobi, the Hessian's "

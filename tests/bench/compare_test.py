@@ -360,8 +360,10 @@ class Surroundings(unittest.TestCase):
                        log, 1, True, True)
 
     def test_paths_stay_here(self):
-        facts = session.without_paths({"peers": {"a": {"python": "/some/where"}, "b": {"failure": "why"}}})
+        facts = session.without_paths({"peers": {"a": {"python": "/some/where"}, "b": {"failure": "why"}},
+                                       "rows": [{"command": f"clout --x {ROOT}/build/x.npy", "failure": f"{tempfile.gettempdir()}/y: gone"}]}, ROOT)
         self.assertEqual(facts["peers"], {"a": {"installed": True}, "b": {"failure": "why"}})
+        self.assertEqual(facts["rows"], [{"command": "clout --x build/x.npy", "failure": "y: gone"}])
 
     def test_every_row_has_what_it_names(self):
         rows = work_list.rows()

@@ -239,7 +239,7 @@ def check_usage(bench):
           parts=["--damping"])
     solve = ["solve", *files.options(vectors=files.path("vectors.npy")), *out]
     for flag, value in (("--tolerance", 0), ("--tolerance", -1), ("--tolerance", "nan"), ("--damping", -1),
-                        ("--damping", "nan"), ("--damping", "inf"), ("--solver", "magic"), ("--max-iterations", 0)):
+                        ("--damping", "nan"), ("--damping", "inf"), ("--solver", "magic"), ("--max-iterations", 0), ("--max-iterations", 2**59)):
         usage(f"solve {flag} {value}", *solve, f"{flag}={value}", parts=[flag])
 
 
