@@ -164,7 +164,8 @@ void BlockConjugateGradient<T>::orthonormalize(const Block& block) {
   products_of(block.basis, block.basis, block.small.gram);
   kernels.block_basis(device, block.small);
   kernels.block_combine(device, {block.basis, block.small.inverse, 0, block.room});
-  // Squares of numbers that differ by 1e7 have lost orthogonality; those of a basis that is nearly one do not.
+  // Squares of numbers that differ by 1e7 have lost orthogonality; those of a basis that is nearly one do not. What has lost
+  // most of its length there was rounding in the first place.
   products_of(block.room, block.room, block.small.gram);
   kernels.block_advance(device, block.small);
   kernels.block_combine(device, {block.room, block.small.inverse, 0, block.basis});
@@ -208,14 +209,14 @@ void BlockConjugateGradient<T>::show_loop(const Block& block) {
 }
 
 template <class T>
-void BlockConjugateGradient<T>::correct(MatrixView<const T> residuals, const std::vector<double>& targets,
-                                        MatrixView<T> corrections, std::vector<ColumnReport>& columns) {
-  reserve(residuals.rows);
+typename BlockConjugateGradient<T>::Block BlockConjugateGradient<T>::run(MatrixView<const T> residuals,
+                                                                         const std::vector<double>& targets,
+                                                                         MatrixView<T> corrections,
+                                                                         const std::vector<ColumnReport>& columns,
+                                                                         bool goes_on) {
+  Device& device = hessian_.device();
   Block block = begin(residuals, targets, corrections, columns);
-  // What is left of the same right-hand sides goes on with the directions of the last rounds.
-  if (std::none_of(columns.begin(), columns.end(), [](const ColumnReport& column) { return column.refinements > 0; }))
-    forget(block_);
-  const bool goes_on = kept_width_ > 0;
+  if (!goes_on) forget(block_);
   const auto resize_slots = [&](Index width) {
     kept_width_ = block.small.kept_width = width;
     for (MatrixView<T>* view : {&block.kept_p, &block.kept_w}) *view = view->rows_from(0, kKeptSteps * width);
@@ -226,18 +227,39 @@ void BlockConjugateGradient<T>::correct(MatrixView<const T> residuals, const std
   }
   orthonormalize(block);
   pack(block);
-  if (block.small.rank > 0) {
-    if (!goes_on) resize_slots(block.small.rank);
-    Device& device = hessian_.device();
-    device.kernels<T>().combine(device, {1.0, block.basis, 0.0, block.directions});
-    if (goes_on) conjugate(block);
-    show_loop(block);
-    const auto look = [&] {
-      if (look_) look_(share_done(block));
-    };
-    hessian_.count(run_with_looks(*loop_, max_iterations_, look) * block.small.rank);
-  }
+  if (block.small.rank == 0) return block;
+  if (!goes_on) resize_slots(block.small.rank);
+  device.kernels<T>().combine(device, {1.0, block.basis, 0.0, block.directions});
+  if (goes_on) conjugate(block);
+  show_loop(block);
+  const auto look = [&] {
+    if (look_) look_(share_done(block));
+  };
+  hessian_.count(run_with_looks(*loop_, max_iterations_, look) * block.small.rank);
+  return block;
+}
+
+template <class T>
+void BlockConjugateGradient<T>::correct(MatrixView<const T> residuals, const std::vector<double>& targets,
+                                        MatrixView<T> corrections, std::vector<ColumnReport>& columns) {
+  reserve(residuals.rows);
+  // What is left of the same right-hand sides goes on with the directions of the last rounds.
+  const bool goes_on = kept_width_ > 0 && std::any_of(columns.begin(), columns.end(), [](const ColumnReport& column) {
+    return column.refinements > 0;
+  });
+  Block block = run(residuals, targets, corrections, columns, goes_on);
+  // Where those hold nearly all there is, what is new is rounding, and may grow without end.
+  if (goes_on && has_failed(block)) block = run(residuals, targets, corrections, columns, false);
   report(block, columns);
+}
+
+template <class T>
+bool BlockConjugateGradient<T>::has_failed(const Block& block) {
+  const auto status = read(hessian_.device(), block.small.status, block.small.columns);
+  return std::any_of(status.begin(), status.end(), [](std::int32_t value) {
+    return value == static_cast<std::int32_t>(ColumnStatus::not_finite) ||
+           value == static_cast<std::int32_t>(ColumnStatus::negative_curvature);
+  });
 }
 
 template <class T>
@@ -282,9 +304,17 @@ void BlockConjugateGradient<T>::refuse(const Block& block, std::vector<ColumnRep
   curvature.values = read(device, block.small.curvature, m * m);
   lengths.values = read(device, block.small.lengths, m * m);
   const double met = read(device, block.small.quotients, 2)[1];
+  // In an orthonormal basis of the span of the directions, each of length 1: L⁻¹ᐟ² V G Vᵀ L⁻¹ᐟ².
+  std::vector<double> scale(static_cast<std::size_t>(m));
+  for (Index i = 0; i < m; ++i) scale[static_cast<std::size_t>(i)] = lengths(i, i) > 0 ? 1 / std::sqrt(lengths(i, i)) : 0;
+  for (Index i = 0; i < m; ++i)
+    for (Index j = 0; j < m; ++j) {
+      const double both = scale[static_cast<std::size_t>(i)] * scale[static_cast<std::size_t>(j)];
+      lengths(i, j) *= both;
+      curvature(i, j) *= both;
+    }
   const SymmetricEigen spread = symmetric_eigen(std::move(lengths));
-  // In an orthonormal basis of the directions' span: L⁻¹ᐟ² V G Vᵀ L⁻¹ᐟ².
-  const double least = kDependent<T> * kDependent<T> * spread.values.back();
+  const double least = BlockGradientState::kDependent;
   const Index first = std::upper_bound(spread.values.begin(), spread.values.end(), least) - spread.values.begin();
   SmallMatrix basis(m - first, m);
   for (Index i = 0; i < basis.rows; ++i)

@@ -50,6 +50,11 @@ class BlockConjugateGradient : public Correction<T> {
   Block begin(MatrixView<const T> residuals, const std::vector<double>& targets, MatrixView<T> corrections,
               const std::vector<ColumnReport>& columns);
   void forget(const Block& block);
+  /// A correction, with the kept directions or without.
+  Block run(MatrixView<const T> residuals, const std::vector<double>& targets, MatrixView<T> corrections,
+            const std::vector<ColumnReport>& columns, bool goes_on);
+  /// Whether a column ended without an answer.
+  bool has_failed(const Block& block);
   /// Leaves out the basis vectors that are zero.
   void pack(Block& block);
 

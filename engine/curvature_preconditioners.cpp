@@ -8,10 +8,12 @@ namespace clout {
 namespace {
 
 /// 1/value; where that is rounding beside the largest, or nothing at all, H has no curvature and residuals have no
-/// component, so any positive number does that makes nothing large of what rounding left there.
-std::vector<double> inverted(std::vector<double> values) {
+/// component, so any positive number does that makes nothing large of what rounding left there. Values were found to
+/// `epsilon`.
+std::vector<double> inverted(std::vector<double> values, double epsilon = 0) {
   const double largest = *std::max_element(values.begin(), values.end());
-  const double least = largest * static_cast<double>(values.size()) * std::numeric_limits<double>::epsilon();
+  const double in_double = static_cast<double>(values.size()) * std::numeric_limits<double>::epsilon();
+  const double least = largest * std::max(in_double, epsilon);
   for (double& value : values) value = value > least ? 1 / value : largest > 0 ? 1 / largest : 1.0;
   return values;
 }
@@ -122,7 +124,9 @@ void KroneckerPreconditioner<T>::make() {
     }
   Device& device = hessian_.device();
   eigenvectors_ = uploaded<T>(device, inputs.vectors.values);
-  inverses_ = uploaded<T>(device, inverted(std::move(values)));
+  // A shift is exact, and more than rounding beside it does no harm.
+  const double epsilon = shift > 0 ? 0 : 4 * static_cast<double>(std::numeric_limits<T>::epsilon());
+  inverses_ = uploaded<T>(device, inverted(std::move(values), epsilon));
   turn_ = uploaded<double>(device, outputs.vectors.values);
   turn_back_ = uploaded<double>(device, transposed(outputs.vectors).values);
 }

@@ -29,16 +29,20 @@ struct BlockCombine {
 /// slots, and what a slot has beyond its directions, are zeros.
 struct BlockGradientState {
   static constexpr Index kKeptSteps = 8;
+  /// A direction that differs from those before it by a smaller square, as a part of its own, is one of them but for rounding.
+  static constexpr double kDependent = 1e-7;
+  /// What is left of the square of a vector of the first pass's basis, 1 but for rounding, where it is rounding itself.
+  static constexpr double kRounding = 1e-2;
   Index rank = 0;                      // m
   Index columns = 0;                   // k
   Index kept_width = 0;                // vectors in a slot
-  double least = 0;                    // part of the largest basis vector below which one is rounding
+  double least = 0;                    // part of the largest basis vector, or curvature, below which one is rounding
   double* coefficients = nullptr;      // [m][k] C
   double* curvature = nullptr;         // [m][m] PᵀW of the step, set by the caller
   double* lengths = nullptr;           // [m][m] PᵀP likewise
   double* gram = nullptr;              // [m][m], or with the kept vectors [m][kKeptSteps·kept_width], likewise
   double* work = nullptr;              // [m][m]
-  double* factor = nullptr;            // [m][m] L of Q = L·(the basis of the first pass)
+  double* factor = nullptr;            // [m][m] N, where N·P is orthonormal; or L of Q = L·(the basis of the first pass)
   double* inverse = nullptr;           // [m][m] what makes the basis of a pass of the one before
   double* step = nullptr;              // [m][m] S: directions are Q′ + S·P, coefficients S·C
   double* to_corrections = nullptr;    // [k][m], or [k][kKeptSteps·kept_width]: of P, or of kept vectors, to the corrections

@@ -108,13 +108,18 @@ typename LinearModel<T>::Curvatures LinearModel<T>::curvatures() {
     const double weight = example_weight(i) / total_weight();
     double trace = 0;
     for (Index a = 0; a < classes; ++a) {
-      const double pa = p[static_cast<std::size_t>(a)], own = is_softmax ? pa * (1 - pa) : pa;
-      trace += own;
-      found.mean(a, a) += weight * own;
+      const double pa = p[static_cast<std::size_t>(a)];
+      if (!is_softmax) {
+        trace += pa;
+        found.mean(a, a) += weight * pa;
+      }
+      // p(1 − p) is what the other classes take: so the sum over the classes is zero to the last digit in single, too.
       for (Index b = 0; b < a; ++b) {
-        const double across = weight * pa * p[static_cast<std::size_t>(b)];
-        found.mean(a, b) -= across;
-        found.mean(b, a) -= across;
+        const double across = pa * p[static_cast<std::size_t>(b)];
+        trace += 2 * across;
+        for (const Index c : {a, b}) found.mean(c, c) += weight * across;
+        found.mean(a, b) -= weight * across;
+        found.mean(b, a) -= weight * across;
       }
     }
     found.traces[static_cast<std::size_t>(i)] = trace;

@@ -2,21 +2,23 @@
 #include <clout/kernels/cpu/entries.hpp>
 #include <clout/kernels/cpu/parallel.hpp>
 #include <cmath>
+#include <limits>
 
 namespace clout::cpu {
 namespace {
 
 constexpr auto kRunning = static_cast<std::int32_t>(ColumnStatus::running);
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 bool any_runs(const BlockGradientState& state) {
   return std::find(state.status, state.status + state.columns, kRunning) != state.status + state.columns;
 }
 
-// The lower triangle of a becomes its Cholesky factor L; pivots that are at most `least` are left out, and with them what is
-// below: zeros. NaN stays.
-void factorise(double* a, Index m, double least) {
+// The lower triangle of a becomes its Cholesky factor L; pivots from `lowest` to `least` are left out, and with them what is
+// below: zeros. Pivots below that become NaN, and NaN stays.
+void factorise(double* a, Index m, double lowest, double least) {
   for (Index j = 0; j < m; ++j) {
-    const double pivot = a[j * m + j], root = pivot <= least ? 0 : std::sqrt(pivot);
+    const double pivot = a[j * m + j], root = lowest <= pivot && pivot <= least ? 0 : std::sqrt(pivot);
     a[j * m + j] = root;
     for (Index i = j + 1; i < m; ++i) a[i * m + j] = root == 0 ? 0 : a[i * m + j] / root;
     for (Index i = j + 1; i < m; ++i)
@@ -44,18 +46,88 @@ double largest_diagonal(const double* a, Index m) {
 void pass(const BlockGradientState& state, double least) {
   const Index m = state.rank;
   std::copy_n(state.gram, m * m, state.work);
-  factorise(state.work, m, least * least * largest_diagonal(state.gram, m));
+  factorise(state.work, m, -kInfinity, least);
   invert(state.work, m, state.inverse);
 }
 
-bool is_live(const BlockGradientState& state, Index i) { return state.lengths[i * state.rank + i] != 0; }
+// out ← L·B, or L·Bᵀ, for a lower triangle L.
+template <bool kTransposed>
+void triangle_times(const double* l, const double* b, Index m, double* out) {
+  for (Index i = 0; i < m; ++i)
+    for (Index j = 0; j < m; ++j) {
+      double sum = 0;
+      for (Index e = 0; e <= i; ++e) sum += l[i * m + e] * (kTransposed ? b[j * m + e] : b[e * m + j]);
+      out[i * m + j] = sum;
+    }
+}
+
+bool is_live(const BlockGradientState& state, Index i) { return state.factor[i * state.rank + i] != 0; }
+
+// N in factor: N·P is an orthonormal basis of the directions, with zeros where one depends on those before it.
+void orthonormalise_directions(const BlockGradientState& state) {
+  const Index m = state.rank;
+  const auto scale = [&](Index i) {
+    const double length = state.lengths[i * m + i];
+    return length == 0 ? 0 : 1 / std::sqrt(length);
+  };
+  for (Index i = 0; i < m; ++i)
+    for (Index j = 0; j < m; ++j) state.work[i * m + j] = scale(i) * state.lengths[i * m + j] * scale(j);
+  factorise(state.work, m, -kInfinity, state.kDependent);
+  invert(state.work, m, state.factor);
+  for (Index i = 0; i < m; ++i)
+    for (Index j = 0; j <= i; ++j) state.factor[i * m + j] *= scale(j);
+}
+
+// G = N·PᵀW·Nᵀ, the curvature of that basis, in work.
+void curvature_of_basis(const BlockGradientState& state) {
+  const Index m = state.rank;
+  triangle_times<false>(state.factor, state.curvature, m, state.step);
+  triangle_times<true>(state.factor, state.step, m, state.work);  // N·(N·PᵀW)ᵀ, and PᵀW is symmetric
+}
 
 void meet_quotients(const BlockGradientState& state) {
   for (Index i = 0; i < state.rank; ++i) {
     if (!is_live(state, i)) continue;
-    const double quotient = state.curvature[i * state.rank + i] / state.lengths[i * state.rank + i];
+    const double quotient = state.work[i * state.rank + i];
     state.quotients[0] = std::fmin(state.quotients[0], quotient);
     state.quotients[1] = std::fmax(state.quotients[1], quotient);
+  }
+}
+
+// Whether direction i of L⁻¹·N·P has a part in what a running column lacks. L⁻¹ is in inverse, L⁻¹·N·PᵀQ in step.
+bool is_needed(const BlockGradientState& state, Index i) {
+  const Index m = state.rank, k = state.columns;
+  double squares = 0;
+  for (Index l = 0; l <= i; ++l) squares += state.inverse[i * m + l] * state.inverse[i * m + l];
+  for (Index j = 0; j < k; ++j) {
+    double part = 0;
+    for (Index e = 0; e < m; ++e) part += state.step[i * m + e] * state.coefficients[e * k + j];
+    const double small = state.targets[j] * state.targets[j] * squares / static_cast<double>(4 * m);
+    if (state.status[j] == kRunning && !(part * part <= small)) return true;
+  }
+  return false;
+}
+
+// L of G in work. Directions without curvature but for rounding are taken out of N where no column needs them.
+void factorise_curvature(const BlockGradientState& state) {
+  const Index m = state.rank;
+  const double largest = state.quotients[1];
+  const double flat = state.least * largest, nothing = state.least * flat;
+  factorise(state.work, m, -flat, flat);
+  bool is_flat = false;
+  for (Index i = 0; i < m; ++i) {
+    if (state.work[i * m + i] != 0) continue;
+    state.work[i * m + i] = -1;  // a mark. Below it are zeros: its row of L⁻¹ is conjugate to all others
+    is_flat = is_flat || is_live(state, i);
+  }
+  if (is_flat) {
+    invert(state.work, m, state.inverse);
+    triangle_times<false>(state.factor, state.gram, m, state.to_block);
+    triangle_times<false>(state.inverse, state.to_block, m, state.step);
+    for (Index i = 0; i < m; ++i)
+      if (state.work[i * m + i] < 0 && !is_needed(state, i)) std::fill_n(state.factor + i * m, m, 0.0);
+    curvature_of_basis(state);
+    factorise(state.work, m, -nothing, nothing);
   }
 }
 
@@ -81,24 +153,26 @@ void judge(const BlockGradientState& state) {
 void block_step(Device&, const BlockGradientState& state) {
   const Index m = state.rank, k = state.columns;
   const bool runs = any_runs(state);
-  std::copy_n(state.curvature, m * m, state.work);
-  for (Index i = 0; i < m; ++i)
-    if (!is_live(state, i)) state.work[i * m + i] = 1;  // the rest of its row is zero
-  factorise(state.work, m, 0);
+  orthonormalise_directions(state);
+  curvature_of_basis(state);
   if (runs) meet_quotients(state);
-  bool is_definite = true;
+  factorise_curvature(state);
+  bool is_definite = true, is_any_live = false;
   for (Index i = 0; i < m; ++i) {
-    const double root = state.work[i * m + i], flat = state.least * state.least * state.quotients[1] * state.lengths[i * m + i];
-    is_definite = is_definite && std::isfinite(root) && (root * root > flat || !is_live(state, i));
+    if (!is_live(state, i)) continue;
+    const double root = state.work[i * m + i];
+    is_definite = is_definite && std::isfinite(root) && root > 0;
+    is_any_live = true;
   }
-  const bool moves = *state.moves = runs && is_definite;
+  const bool moves = *state.moves = runs && is_definite && is_any_live;
   invert(state.work, m, state.inverse);
-  double* alpha = state.step;  // free by now
+  triangle_times<false>(state.inverse, state.factor, m, state.step);
+  double* alpha = state.work;  // free by now
   for (Index i = 0; i < m; ++i)
     for (Index j = 0; j < m; ++j) {
       double sum = 0;
-      for (Index l = std::max(i, j); l < m; ++l) sum += state.inverse[l * m + i] * state.inverse[l * m + j];
-      alpha[i * m + j] = moves && is_live(state, i) && is_live(state, j) ? sum : 0;
+      for (Index l = std::max(i, j); l < m; ++l) sum += state.step[l * m + i] * state.step[l * m + j];
+      alpha[i * m + j] = moves ? sum : 0;
     }
   for (Index i = 0; i < m; ++i)
     for (Index l = 0; l < m; ++l) {
@@ -154,13 +228,13 @@ void block_along(Device& device, const BlockGradientState& state) {
 }
 
 void block_basis(Device&, const BlockGradientState& state) {
-  pass(state, state.least);
+  pass(state, state.least * state.least * largest_diagonal(state.gram, state.rank));
   std::copy_n(state.work, state.rank * state.rank, state.factor);
 }
 
 void block_advance(Device&, const BlockGradientState& state) {
   const Index m = state.rank, k = state.columns;
-  pass(state, 0);
+  pass(state, state.kRounding);
   for (Index a = 0; a < m; ++a)
     for (Index b = 0; b < m; ++b) {
       double sum = 0;

@@ -2,11 +2,13 @@
 // dozen rows, in double, in fixed order. The second-level cache holds them.
 #include <clout/kernels/cuda/launch.hpp>
 #include <cmath>
+#include <limits>
 
 namespace clout::cuda {
 namespace {
 
 constexpr std::int32_t kRunning = static_cast<std::int32_t>(ColumnStatus::running);
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 /// body(i, j) for every element of a matrix, shared out over the block.
 template <class Body>
@@ -14,12 +16,12 @@ __device__ __forceinline__ void for_each_entry(Index rows, Index columns, const 
   for (Index at = thread_in_block(); at < rows * columns; at += kThreads) body(at / columns, at % columns);
 }
 
-/// The lower triangle of a becomes its Cholesky factor L; pivots that are at most `least` are left out, and with them what is
-/// below: zeros. NaN stays. All threads take part, and see the result.
-__device__ void factorise(double* a, Index m, double least) {
+/// The lower triangle of a becomes its Cholesky factor L; pivots from `lowest` to `least` are left out, and with them what is
+/// below: zeros. Pivots below that become NaN, and NaN stays. All threads take part, and see the result.
+__device__ void factorise(double* a, Index m, double lowest, double least) {
   for (Index j = 0; j < m; ++j) {
     __syncthreads();
-    const double pivot = a[j * m + j], root = pivot <= least ? 0 : std::sqrt(pivot);
+    const double pivot = a[j * m + j], root = lowest <= pivot && pivot <= least ? 0 : std::sqrt(pivot);
     __syncthreads();
     for (Index i = j + thread_in_block(); i < m; i += kThreads)
       a[i * m + j] = root == 0 ? 0 : i == j ? root : a[i * m + j] / root;
@@ -43,18 +45,94 @@ __device__ void invert(const double* l, Index m, double* n) {
   __syncthreads();
 }
 
+__device__ double largest_diagonal(const double* a, Index m) {
+  double largest = 0;
+  for (Index i = 0; i < m; ++i) largest = std::fmax(largest, a[i * m + i]);
+  return largest;
+}
+
 /// One pass over the basis: L of the gram matrix in work, and its inverse.
 __device__ void pass(const BlockGradientState& state, double least) {
   const Index m = state.rank;
-  double largest = 0;
-  for (Index i = 0; i < m; ++i) largest = std::fmax(largest, state.gram[i * m + i]);
   for_each_entry(m, m, [&](Index i, Index j) { state.work[i * m + j] = state.gram[i * m + j]; });
-  factorise(state.work, m, least * least * largest);
+  factorise(state.work, m, -kInfinity, least);
   invert(state.work, m, state.inverse);
 }
 
+/// out ← L·B, or L·Bᵀ, for a lower triangle L.
+template <bool kTransposed>
+__device__ void triangle_times(const double* l, const double* b, Index m, double* out) {
+  for_each_entry(m, m, [&](Index i, Index j) {
+    double sum = 0;
+    for (Index e = 0; e <= i; ++e) sum = std::fma(l[i * m + e], kTransposed ? b[j * m + e] : b[e * m + j], sum);
+    out[i * m + j] = sum;
+  });
+  __syncthreads();
+}
+
 __device__ __forceinline__ bool is_live(const BlockGradientState& state, Index i) {
-  return state.lengths[i * state.rank + i] != 0;
+  return state.factor[i * state.rank + i] != 0;
+}
+
+/// N in factor: N·P is an orthonormal basis of the directions, with zeros where one depends on those before it.
+__device__ void orthonormalise_directions(const BlockGradientState& state) {
+  const Index m = state.rank;
+  const auto scale = [&](Index i) {
+    const double length = state.lengths[i * m + i];
+    return length == 0 ? 0 : 1 / std::sqrt(length);
+  };
+  for_each_entry(m, m, [&](Index i, Index j) { state.work[i * m + j] = scale(i) * state.lengths[i * m + j] * scale(j); });
+  factorise(state.work, m, -kInfinity, state.kDependent);
+  invert(state.work, m, state.factor);
+  for_each_entry(m, m, [&](Index i, Index j) {
+    if (j <= i) state.factor[i * m + j] *= scale(j);
+  });
+  __syncthreads();
+}
+
+/// G = N·PᵀW·Nᵀ, the curvature of that basis, in work.
+__device__ void curvature_of_basis(const BlockGradientState& state) {
+  const Index m = state.rank;
+  triangle_times<false>(state.factor, state.curvature, m, state.step);
+  triangle_times<true>(state.factor, state.step, m, state.work);  // N·(N·PᵀW)ᵀ, and PᵀW is symmetric
+}
+
+/// Whether direction i of L⁻¹·N·P has a part in what a running column lacks. L⁻¹ is in inverse, L⁻¹·N·PᵀQ in step.
+__device__ bool is_needed(const BlockGradientState& state, Index i) {
+  const Index m = state.rank, k = state.columns;
+  double squares = 0;
+  for (Index l = 0; l <= i; ++l) squares = std::fma(state.inverse[i * m + l], state.inverse[i * m + l], squares);
+  for (Index j = 0; j < k; ++j) {
+    double part = 0;
+    for (Index e = 0; e < m; ++e) part = std::fma(state.step[i * m + e], state.coefficients[e * k + j], part);
+    const double small = state.targets[j] * state.targets[j] * squares / static_cast<double>(4 * m);
+    if (state.status[j] == kRunning && !(part * part <= small)) return true;
+  }
+  return false;
+}
+
+/// L of G in work. Directions without curvature but for rounding are taken out of N where no column needs them.
+__device__ void factorise_curvature(const BlockGradientState& state, double largest) {
+  const Index m = state.rank;
+  const double flat = state.least * largest, nothing = state.least * flat;
+  factorise(state.work, m, -flat, flat);
+  bool is_flat = false;
+  for (Index i = 0; i < m; ++i) is_flat = is_flat || (is_live(state, i) && state.work[i * m + i] == 0);
+  if (!is_flat) return;
+  __syncthreads();
+  for (Index i = thread_in_block(); i < m; i += kThreads)
+    if (state.work[i * m + i] == 0) state.work[i * m + i] = -1;  // a mark. Its row of L⁻¹ is conjugate to all others
+  __syncthreads();
+  invert(state.work, m, state.inverse);
+  triangle_times<false>(state.factor, state.gram, m, state.to_block);
+  triangle_times<false>(state.inverse, state.to_block, m, state.step);
+  for (Index i = thread_in_block(); i < m; i += kThreads) {
+    if (!(state.work[i * m + i] < 0) || is_needed(state, i)) continue;
+    for (Index j = 0; j < m; ++j) state.factor[i * m + j] = 0;
+  }
+  __syncthreads();
+  curvature_of_basis(state);
+  factorise(state.work, m, -nothing, nothing);
 }
 
 __device__ __forceinline__ bool any_runs(const BlockGradientState& state) {
@@ -65,35 +143,37 @@ __device__ __forceinline__ bool any_runs(const BlockGradientState& state) {
 
 }  // namespace
 
-// α = (PᵀW)⁻¹ by its Cholesky factor, and what it does to corrections and basis.  4m³ + 2m²k flops.
+// α = (PᵀW)⁻¹ by Cholesky factors, and what it does to corrections and basis.  8m³ + 2m²k flops.
 __global__ void __launch_bounds__(kThreads) block_step_kernel(BlockGradientState state) {
   const Index m = state.rank, k = state.columns, kept = *state.kept;
   const bool runs = any_runs(state);
-  for_each_entry(m, m, [&](Index i, Index j) {
-    state.work[i * m + j] = i == j && !is_live(state, i) ? 1.0 : state.curvature[i * m + j];
-  });
-  factorise(state.work, m, 0);
   double smallest = state.quotients[0], largest = state.quotients[1];
+  orthonormalise_directions(state);
+  curvature_of_basis(state);
   for (Index i = 0; i < m; ++i) {
     if (!runs || !is_live(state, i)) continue;
-    const double quotient = state.curvature[i * m + i] / state.lengths[i * m + i];
+    const double quotient = state.work[i * m + i];
     smallest = std::fmin(smallest, quotient);
     largest = std::fmax(largest, quotient);
   }
-  bool is_definite = true;
+  factorise_curvature(state, largest);
+  bool is_definite = true, is_any_live = false;
   for (Index i = 0; i < m; ++i) {
-    const double root = state.work[i * m + i], flat = state.least * state.least * largest * state.lengths[i * m + i];
-    is_definite = is_definite && std::isfinite(root) && (root * root > flat || !is_live(state, i));
+    if (!is_live(state, i)) continue;
+    const double root = state.work[i * m + i];
+    is_definite = is_definite && std::isfinite(root) && root > 0;
+    is_any_live = true;
   }
-  const bool moves = runs && is_definite;
+  const bool moves = runs && is_definite && is_any_live;
   invert(state.work, m, state.inverse);
+  triangle_times<false>(state.inverse, state.factor, m, state.step);
   const bool is_kept = moves && kept < state.kKeptSteps && m <= state.kept_width;
   double* kept_inverse = state.kept_inverses + kept * state.kept_width * state.kept_width;
-  double* alpha = state.step;  // free by now
+  double* alpha = state.work;  // free by now
   for_each_entry(m, m, [&](Index i, Index j) {
     double sum = 0;
-    for (Index l = i > j ? i : j; l < m; ++l) sum = std::fma(state.inverse[l * m + i], state.inverse[l * m + j], sum);
-    alpha[i * m + j] = moves && is_live(state, i) && is_live(state, j) ? sum : 0;
+    for (Index l = i > j ? i : j; l < m; ++l) sum = std::fma(state.step[l * m + i], state.step[l * m + j], sum);
+    alpha[i * m + j] = moves ? sum : 0;
     if (is_kept) kept_inverse[i * state.kept_width + j] = alpha[i * m + j];
   });
   __syncthreads();
@@ -174,7 +254,7 @@ void block_along(Device& device, const BlockGradientState& state) {
 
 // m³ flops.
 __global__ void __launch_bounds__(kThreads) block_basis_kernel(BlockGradientState state) {
-  pass(state, state.least);
+  pass(state, state.least * state.least * largest_diagonal(state.gram, state.rank));
   for_each_entry(state.rank, state.rank, [&](Index i, Index j) {
     state.factor[i * state.rank + j] = state.work[i * state.rank + j];
   });
@@ -187,7 +267,7 @@ void block_basis(Device& device, const BlockGradientState& state) {
 // S = (L L₂)ᵀ, C ← S C, and where the columns stand by it.  2m³ + 2m²k flops.
 __global__ void __launch_bounds__(kThreads) block_advance_kernel(BlockGradientState state) {
   const Index m = state.rank, k = state.columns;
-  pass(state, 0);
+  pass(state, state.kRounding);
   for_each_entry(m, m, [&](Index a, Index b) {
     double sum = 0;
     for (Index l = b; l <= a; ++l) sum = std::fma(state.factor[a * m + l], state.work[l * m + b], sum);

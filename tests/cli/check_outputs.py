@@ -107,7 +107,7 @@ def check_numbers(bench):
             (train, "--seed", "18446744073709551616", "0 to 18446744073709551615"),
             (train, "--drops", "-3", "at least 0"), (train, "--threads", "-1", "0 to"),
             (train, "--batch", "0", "at least 1"), (influence, "--top", "0", "at least 1"),
-            (influence, "--max-iterations", "0", "at least 1")):
+            (influence, "--max-iterations", "0", "1 to 10000000")):
         bench.fails(f"{option} {value}", 2, [*arguments, f"{option}={value}"], option, value,
                     "expected an integer, " + expected)
 

@@ -50,6 +50,24 @@ long double distance(const Matrix& a, const Matrix& b) {
   return largest;
 }
 
+/// L⁻¹ of a = L·Lᵀ.
+Matrix inverse_factor(const Matrix& a) {
+  Matrix rows = zeros(static_cast<Index>(a.size()), static_cast<Index>(a.size()));
+  const auto along = [&](const std::vector<long double>& u, const std::vector<long double>& v) {
+    return times(times({u}, a), transposed(Matrix{v}))[0][0];
+  };
+  for (std::size_t i = 0; i < a.size(); ++i) {  // Gram and Schmidt
+    rows[i][i] = 1;
+    for (std::size_t l = 0; l < i; ++l) {
+      const long double part = along(rows[i], rows[l]);
+      for (std::size_t j = 0; j <= l; ++j) rows[i][j] -= part * rows[l][j];
+    }
+    const long double length = std::sqrt(along(rows[i], rows[i]));
+    for (auto& value : rows[i]) value /= length;
+  }
+  return rows;
+}
+
 // Small matrices here have entries and conditions of at most some ten: rounding is far below, mistakes are far above.
 constexpr long double kClose = 1e-12L;
 
@@ -149,10 +167,12 @@ TYPED_TEST(BlockGradientTest, AStepIsAlpha) {
     EXPECT_LE(distance(this->get(s.to_corrections, k, m), corrections), kClose) << m;
     EXPECT_EQ(this->get(s.moves, 1), std::vector<std::int32_t>{1});
     EXPECT_EQ(this->get(s.iterations, k), std::vector<std::int32_t>(static_cast<std::size_t>(k), 1));
+    // Of the directions, made orthonormal one after the other.
+    const Matrix basis = inverse_factor(lengths), of_basis = times(times(basis, curvature), transposed(basis));
     long double smallest = INFINITY, largest = -INFINITY;
     for (std::size_t i = 0; i < curvature.size(); ++i) {
-      smallest = std::fmin(smallest, curvature[i][i] / lengths[i][i]);
-      largest = std::fmax(largest, curvature[i][i] / lengths[i][i]);
+      smallest = std::fmin(smallest, of_basis[i][i]);
+      largest = std::fmax(largest, of_basis[i][i]);
     }
     EXPECT_LE(distance(this->get(s.quotients, 1, 2), {{smallest, largest}}), kClose);
     // α is kept in the first slot, whose last row and column stay zeros.
@@ -180,6 +200,58 @@ TYPED_TEST(BlockGradientTest, DirectionsThatAreZeroTakeNoPart) {
   for (const std::size_t i : {0, 1, 3}) product[i][i] += 1;
   EXPECT_LE(distance(product, zeros(4, 4)), kClose);
   EXPECT_EQ(this->get(s.moves, 1), std::vector<std::int32_t>{1});
+}
+
+// The curvature of a direction that others hold is rounding, and may well be negative.
+TYPED_TEST(BlockGradientTest, DirectionsThatDependOnOthersTakeNoPart) {
+  this->set_up(4, 2, 4);
+  BlockGradientState& s = this->state_;
+  const Matrix hessian = this->definite(6), basis = this->random(4, 6);
+  Matrix directions = this->random(4, 6);
+  for (std::size_t j = 0; j < 6; ++j) directions[2][j] = 100 * directions[0][j] - 3 * directions[1][j];
+  Matrix curvature = times(times(directions, hessian), transposed(directions));
+  const Matrix lengths = times(directions, transposed(directions)), along = times(directions, transposed(basis));
+  curvature[2][2] *= 1 - 1e-14L;
+  this->set(s.curvature, curvature);
+  this->set(s.lengths, lengths);
+  this->set(s.coefficients, this->random(4, 2));
+  this->set(s.gram, along);
+  this->kernels().block_step(this->device(), s);
+  ASSERT_EQ(this->get(s.moves, 1), std::vector<std::int32_t>{1});
+  const Matrix left = times(curvature, transposed(this->get(s.to_block, 4, 4)));  // what Q − W α has along P is nothing
+  Matrix nothing = zeros(4, 4);
+  for (std::size_t i = 0; i < 4; ++i)
+    for (std::size_t j = 0; j < 4; ++j) nothing[i][j] = left[i][j] + along[i][j];
+  EXPECT_LE(distance(nothing, zeros(4, 4)), kClose * 1e4);  // entries of a hundred, and of H of some ten
+  const Matrix alpha = this->get(s.kept_inverses, 4, 4);
+  for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(alpha[i][2], 0) << i;
+}
+
+// Where H is singular, rounding along its null space becomes a direction. It is left out while it is small in all that columns
+// lack; where one needs it, it is used if its curvature is positive, however little, and refused if not.
+TYPED_TEST(BlockGradientTest, FlatDirectionsTakePartWhereNeeded) {
+  const auto step = [&](long double flat, long double part) {
+    this->set_up(3, 2, 3);
+    BlockGradientState& s = this->state_;
+    const Matrix unit{{1, 0, 0}, {0, 1, 0}, {0, 0, 1}};
+    this->set(s.curvature, {{2, 1, 0}, {1, 2 + flat, 1 + flat}, {0, 1 + flat, 2 / 3.0L + flat}});  // flat along the last pivot
+    this->set(s.lengths, unit);
+    this->set(s.gram, unit);
+    // The flat direction is e₃ − 2/3 e₂ + 1/3 e₁: what columns have along it is `part`, whatever else they have.
+    this->set(s.coefficients, {{2, 1}, {3, 0.5L}, {4 / 3.0L + part, 0}});
+    this->set(s.targets, {{1e-6L, 1e-6L}});
+    this->kernels().block_step(this->device(), s);
+    return this->get(s.moves, 1)[0];
+  };
+  const auto alpha = [&] { return this->get(this->state_.kept_inverses, 3, 3)[2][2]; };
+  for (const long double flat : {-1e-12L, 0.0L, 1e-12L}) {
+    EXPECT_EQ(step(flat, 1e-9L), 1) << static_cast<double>(flat);
+    EXPECT_EQ(alpha(), 0) << static_cast<double>(flat);
+  }
+  EXPECT_EQ(step(1e-9L, 1e-2L), 1);
+  EXPECT_GT(alpha(), 1e7L);
+  EXPECT_EQ(step(-1e-9L, 1e-2L), 0);
+  EXPECT_EQ(step(-1e-3L, 1e-9L), 0);  // no rounding
 }
 
 TYPED_TEST(BlockGradientTest, WithoutPositiveCurvatureNothingMoves) {
@@ -303,6 +375,22 @@ TYPED_TEST(BlockGradientTest, TwoPassesMakeABasis) {
     }
     EXPECT_EQ(this->get(s.status, k), std::vector<std::int32_t>(static_cast<std::size_t>(k), 1));
     EXPECT_EQ(this->get(s.kept, 1), std::vector<std::int32_t>{1});
+  }
+}
+
+// Rounding that the first pass took for a vector has lost its length, or its independence, in the second.
+TYPED_TEST(BlockGradientTest, RoundingIsNoVectorOfTheBasis) {
+  for (const Matrix& second : {Matrix{{1, 0, 0.1L}, {0, 1, 0}, {0.1L, 0, 0.011L}}, Matrix{{1, 0.3L, 0}, {0.3L, 1, 0}, {0, 0, 1e-4L}}}) {
+    this->set_up(3, 1, 3);
+    BlockGradientState& s = this->state_;
+    this->set(s.coefficients, {{1}, {1}, {1}});
+    this->set(s.gram, {{1, 0, 0}, {0, 1, 0}, {0, 0, 1e-13L}});
+    this->kernels().block_basis(this->device(), s);
+    this->set(s.gram, second);
+    this->kernels().block_advance(this->device(), s);
+    EXPECT_EQ(this->get(s.step, 3, 3)[2][2], 0);
+    EXPECT_EQ(this->get(s.inverse, 3, 3)[2], std::vector<long double>(3, 0));
+    EXPECT_GT(this->get(s.step, 3, 3)[1][1], 0.9L);
   }
 }
 
