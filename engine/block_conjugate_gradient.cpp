@@ -58,6 +58,7 @@ void BlockConjugateGradient<T>::reserve(Index width) {
   if (width <= width_) return;
   loop_.reset();
   memory_ = {};  // given back first, so that the two are never held together
+  width_ = 0;
   memory_ = Workspace(hessian_.device(), [&](Workspace& w) { carve(w, block_, width); });
   width_ = width;
   kept_width_ = 0;

@@ -55,6 +55,7 @@ void ConjugateGradient<T>::reserve(Index width) {
   if (width <= scratch_.width) return;
   loop_.reset();
   scratch_.memory = {};  // given back first, so that the two are never held together
+  scratch_.width = 0;
   scratch_.memory = Workspace(hessian_.device(), [&](Workspace& w) { carve(w, scratch_.state, width); });
   scratch_.width = width;
 }

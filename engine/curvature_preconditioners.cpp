@@ -136,6 +136,7 @@ void KroneckerPreconditioner<T>::reserve(Index k) {
   if (eigenvectors_.size() == 0) make();
   if (k <= width_) return;
   memory_ = {};  // given back first, so that the two are never held together
+  width_ = 0;
   memory_ = Workspace(hessian_.device(), [&](Workspace& w) { carve(w, room_, k); });
   width_ = k;
 }

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <clout/engine/adam.hpp>
+#include <clout/engine/lanczos.hpp>
 #include <clout/engine/lissa.hpp>
 #include <clout/kernels/kernel_table.hpp>
 #include <cmath>
@@ -91,18 +92,35 @@ bool Lissa<T>::choose(std::vector<ColumnReport>& columns) {
 }
 
 template <class T>
+void Lissa<T>::carve(Workspace& w, Chains& chains, Index width) const {
+  const Index p = hessian_.size(), all = width * options_.repeats;
+  for (MatrixView<T>* view : {&chains.right_hand_sides, &chains.mean, &chains.product}) *view = w.matrix<T>(width, p);
+  for (MatrixView<T>* view : {&chains.estimates, &chains.products, &chains.sums}) *view = w.matrix<T>(all, p);
+}
+
+template <class T>
+std::size_t Lissa<T>::scratch(Index width, const void* planned) const {
+  std::size_t needed = &hessian_.objective() == planned ? 0 : hessian_.scratch(width);
+  if (width > chains_.width) {
+    Chains chains;
+    needed += Workspace::plan([&](Workspace& w) { carve(w, chains, width); }) - chains_.memory.size();
+  }
+  if (is_chosen_) return needed;
+  const Index all = hessian_.objective().examples(), batch = options_.batch > 0 ? options_.batch : all;
+  const Index drawn = options_.repeats * batch, held = options_.published ? drawn * options_.depth : drawn;
+  const std::size_t batches = static_cast<std::size_t>(held) * sizeof(Index) + hessian_.objective().batch_memory(drawn);
+  if (options_.published) return needed + batches;
+  const Index p = hessian_.size();  // the spectrum is looked at first, and with single examples' products
+  const std::size_t spectrum = Lanczos<T>::memory(p, kLissaLanczosSteps) + static_cast<std::size_t>(p) * sizeof(T);
+  return needed + std::max({batches, spectrum, noise_memory(hessian_.objective())});
+}
+
+template <class T>
 void Lissa<T>::reserve(Index width) {
   if (width <= chains_.width) return;
-  const Index p = hessian_.size(), all = width * options_.repeats;
   chains_.memory = {};  // given back first, so that the two are never held together
-  chains_.memory = Workspace(hessian_.device(), [&](Workspace& w) {
-    chains_.right_hand_sides = w.matrix<T>(width, p);
-    chains_.mean = w.matrix<T>(width, p);
-    chains_.product = w.matrix<T>(width, p);
-    chains_.estimates = w.matrix<T>(all, p);
-    chains_.products = w.matrix<T>(all, p);
-    chains_.sums = w.matrix<T>(all, p);
-  });
+  chains_.width = 0;
+  chains_.memory = Workspace(hessian_.device(), [&](Workspace& w) { carve(w, chains_, width); });
   chains_.width = width;
 }
 

@@ -47,6 +47,8 @@ class Lissa : public Correction<T> {
   void describe(SolveReport& report) const override;
   void correct(MatrixView<const T> residuals, const std::vector<double>& targets, MatrixView<T> corrections,
                std::vector<ColumnReport>& columns) override;
+  /// Where a batch's size is left open, it may come to be all examples.
+  std::size_t scratch(Index width, const void* planned) const override;
 
  private:
   /// Device memory for the chains of one round.
@@ -61,6 +63,7 @@ class Lissa : public Correction<T> {
   };
 
   bool choose(std::vector<ColumnReport>& columns);
+  void carve(Workspace& w, Chains& chains, Index width) const;
   void reserve(Index width);
   void upload_walk();
   const Index* batch(Index step);

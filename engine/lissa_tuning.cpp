@@ -8,7 +8,6 @@
 namespace clout {
 namespace {
 
-constexpr Index kLanczosSteps = 12;
 constexpr Index kRightHandSides = 3;                      // that are looked at, beside the random vector
 constexpr double kRitzMargin = 1.05;                      // Ritz values lie below the eigenvalue that they estimate
 constexpr Index kMostExamples = 128, kLeastExamples = 8;  // whose traces are estimated
@@ -35,7 +34,7 @@ double curvature_everywhere(const HessianOperator<T>& hessian) {
 template <class T>
 RitzValues ritz_values(Lanczos<T>& lanczos, MatrixView<const T> start, bool& is_finite) {
   lanczos.start(start);
-  lanczos.advance(kLanczosSteps);
+  lanczos.advance(kLissaLanczosSteps);
   is_finite = is_finite && lanczos.is_finite();
   return lanczos.ritz();
 }
@@ -49,13 +48,22 @@ double smallest_with_part(const RitzValues& ritz) {
   return ritz.values.back();
 }
 
+Index noise_examples(Index p) { return std::clamp(kSampleNumbers / p, kLeastExamples, kMostExamples); }
+
 }  // namespace
+
+template <class T>
+std::size_t noise_memory(const Objective<T>& objective) {
+  const Index p = objective.parameters(), m = noise_examples(p);
+  return static_cast<std::size_t>(2 * m * p) * sizeof(T) + static_cast<std::size_t>(m) * (sizeof(Index) + sizeof(double)) +
+         objective.batch_memory(m);
+}
 
 template <class T>
 double example_noise(Objective<T>& objective, std::uint64_t seed) {
   Device& device = objective.device();
   const KernelTable<T>& kernels = device.kernels<T>();
-  const Index p = objective.parameters(), m = std::clamp(kSampleNumbers / p, kLeastExamples, kMostExamples);
+  const Index p = objective.parameters(), m = noise_examples(p);
   const std::vector<T> host = random_signs<T>(probe_sequence(seed, ProbeSection::lissa_examples), m, p);
   const Buffer<T> vectors(device, std::span<const T>(host));
   Buffer<T> products(device, m * p);
@@ -84,7 +92,7 @@ LissaSpectrum measure_spectrum(const HessianOperator<T>& hessian, MatrixView<con
                                std::uint64_t seed, std::vector<ColumnReport>& columns) {
   Device& device = hessian.device();
   const Index p = hessian.size(), looked_at = std::min(kRightHandSides, right_hand_sides.rows);
-  Lanczos<T> lanczos(hessian, kLanczosSteps);
+  Lanczos<T> lanczos(hessian, kLissaLanczosSteps);
   LissaSpectrum spectrum;
   double lowest = std::numeric_limits<double>::infinity();
   bool is_finite = true;
@@ -153,6 +161,8 @@ Index lissa_batch(const LissaSpectrum& spectrum, Index examples) {
   return static_cast<Index>(std::clamp(std::ceil(batch), 1.0, static_cast<double>(examples)));
 }
 
+template std::size_t noise_memory(const Objective<float>&);
+template std::size_t noise_memory(const Objective<double>&);
 template double example_noise(Objective<float>&, std::uint64_t);
 template double example_noise(Objective<double>&, std::uint64_t);
 template LissaSpectrum measure_spectrum(const HessianOperator<float>&, MatrixView<const float>, std::uint64_t,

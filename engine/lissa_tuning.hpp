@@ -8,6 +8,7 @@ namespace clout {
 
 /// Repeats where none are given: the fewest that show a spread.
 inline constexpr Index kLissaRepeats = 2;
+inline constexpr Index kLissaLanczosSteps = 12;
 
 /// What the choice rests on.
 struct LissaSpectrum {
@@ -22,6 +23,9 @@ struct LissaSpectrum {
 /// estimate on examples drawn at random, each with a vector of its own. Where the objective has_batch_products().
 template <class T>
 double example_noise(Objective<T>& objective, std::uint64_t seed);
+/// Bytes of device memory that takes.
+template <class T>
+std::size_t noise_memory(const Objective<T>& objective);
 
 /// Measures H + damping·I: its extreme eigenvalues by a few steps of Lanczos from a random vector and from some
 /// right-hand sides ([k][p], of norm 1), the noise on a sample of examples. Where H + damping·I is found not positive

@@ -129,6 +129,8 @@ class Objective : public Retrainable<T> {
   /// Of hessian_diagonal and of kronecker_factors, beside what is passed in.
   virtual std::size_t diagonal_memory() const { return 0; }
   virtual std::size_t kronecker_memory() const { return 0; }
+  /// Of batch_hessian_products of so many examples in all, beside what a call with the vectors of one group takes.
+  virtual std::size_t batch_memory(Index examples) const { return static_cast<void>(examples), std::size_t{0}; }
   /// Of gradient_forms and newton_shifts, beside what is passed in.
   virtual std::size_t leverage_memory() const { return 0; }
 

@@ -17,7 +17,8 @@ std::string rounded(double value) { return std::to_string(static_cast<long long>
 }  // namespace
 
 template <class T>
-SolverChoice choose_solver(const Objective<T>& objective, Index right_hand_sides, double tolerance, Index most_direct) {
+SolverChoice choose_solver(const Objective<T>& objective, Index right_hand_sides, double tolerance, Index most_direct,
+                           std::size_t direct_bytes) {
   const Index block = std::min(right_hand_sides, HessianOperator<T>::kBlock), p = objective.parameters();
   const bool shares = block >= kLeastBlock;
   const double digits = std::max(1.0, -std::log10(tolerance)), count = static_cast<double>(right_hand_sides);
@@ -30,14 +31,13 @@ SolverChoice choose_solver(const Objective<T>& objective, Index right_hand_sides
   if (iterated <= factorised) return choice;
   const Device& device = objective.device();
   const std::size_t used = device.used_memory(), limit = device.memory_limit();
-  const std::size_t needed = static_cast<std::size_t>(p * p) * sizeof(T) + objective.hessian_memory();
   if (p > most_direct) choice.reason += ", but more than " + std::to_string(most_direct) + " parameters are not factorised";
-  else if (limit < used || limit - used < needed) choice.reason += ", but its " + std::to_string(needed) + " bytes are beyond the memory limit";
+  else if (limit < used || limit - used < direct_bytes) choice.reason += ", but the " + std::to_string(direct_bytes) + " bytes that takes are beyond the memory limit";
   else choice.name = "direct";
   return choice;
 }
 
-template SolverChoice choose_solver(const Objective<float>&, Index, double, Index);
-template SolverChoice choose_solver(const Objective<double>&, Index, double, Index);
+template SolverChoice choose_solver(const Objective<float>&, Index, double, Index, std::size_t);
+template SolverChoice choose_solver(const Objective<double>&, Index, double, Index, std::size_t);
 
 }  // namespace clout

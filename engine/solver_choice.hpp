@@ -13,8 +13,9 @@ struct SolverChoice {
 
 /// What `right_hand_sides` solves to `tolerance` take: products that conjugate gradients need, as far as that can be said
 /// beforehand, against those that the explicit Hessian and its factor are worth (Objective::factor_cost). At most
-/// `most_direct` parameters, and what the memory limit leaves, are factorised.
+/// `most_direct` parameters are factorised, and where the memory limit leaves the `direct_bytes` that the job then takes.
 template <class T>
-SolverChoice choose_solver(const Objective<T>& objective, Index right_hand_sides, double tolerance, Index most_direct);
+SolverChoice choose_solver(const Objective<T>& objective, Index right_hand_sides, double tolerance, Index most_direct,
+                           std::size_t direct_bytes);
 
 }  // namespace clout

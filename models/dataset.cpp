@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 #include <string>
+#include <type_traits>
 
 namespace clout {
 
@@ -103,6 +104,13 @@ Dataset<T> Dataset<T>::from_sparse(Device& device, SparseRows<double> x, std::sp
 template <class T>
 template <class U>
 Dataset<U> Dataset<T>::as() const {
+  if constexpr (std::is_same_v<T, U>) return *this;
+  else return converted<U>();
+}
+
+template <class T>
+template <class U>
+Dataset<U> Dataset<T>::converted() const {
   Dataset<U> other(*device_, *host_labels_, features_, classes_);
   if (rows_) {
     other.rows_ = rows_;

@@ -32,7 +32,7 @@ class Dataset {
   /// InvalidInput, naming the first row, where entries are not in order or outside, or not finite.
   static Dataset from_sparse(Device& device, SparseRows<double> x, std::span<const std::int32_t> labels, Index classes);
   /// The same data for another precision; bytes are shared, values are converted (so start from double: what was
-  /// rounded to float stays rounded).
+  /// rounded to float stays rounded). For this one: a copy, which shares all.
   template <class U>
   Dataset<U> as() const;
 
@@ -48,6 +48,8 @@ class Dataset {
   bool is_sparse() const { return sparse_bytes_ || sparse_values_; }
   /// Whether X is there with its zeros: view().
   bool is_whole() const { return !rows_; }
+  /// Whether X is stored in 8 bits, which precisions share.
+  bool has_bytes() const { return bytes_ != nullptr; }
   /// Part of X that is not zero.
   double density() const;
 
@@ -78,6 +80,8 @@ class Dataset {
  private:
   template <class U>
   friend class Dataset;
+  template <class U>
+  Dataset<U> converted() const;
   void set_labels(std::span<const std::int32_t> labels);
   Dataset(Device& device, std::span<const std::int32_t> labels, Index features, Index classes);
 

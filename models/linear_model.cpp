@@ -149,6 +149,13 @@ typename LinearModel<T>::Gathered LinearModel<T>::gather(const Index* rows, Inde
 }
 
 template <class T>
+std::size_t LinearModel<T>::batch_memory(Index examples) const {
+  const std::size_t feature = data_.view().bytes ? sizeof(std::uint8_t) : sizeof(T);
+  return static_cast<std::size_t>(examples) *
+         (static_cast<std::size_t>(data_.features()) * feature + static_cast<std::size_t>(shape_.classes + 1) * sizeof(T));
+}
+
+template <class T>
 void LinearModel<T>::batch_hessian_products(MatrixView<const T> vectors, const Index* rows, Index groups, Index count,
                                             MatrixView<T> out) {
   expect_vectors("vectors of batch products", vectors, parameters());

@@ -33,6 +33,7 @@ class LinearModel : public Objective<T> {
   void input_gradients(MatrixView<const T> vectors, Index first, Index count, MatrixView<T> out) override;
   void losses_at(MatrixView<const T> parameters, MatrixView<T> out) override;
   bool has_batch_products() const override { return data_.is_whole(); }
+  std::size_t batch_memory(Index examples) const override;
   void batch_hessian_products(MatrixView<const T> vectors, const Index* rows, Index groups, Index count,
                               MatrixView<T> out) override;
 

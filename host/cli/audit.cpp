@@ -31,7 +31,7 @@ void run_audit(const Invocation& call) {
   const Options& o = call.options;
   const OutputFolder folder(o, {"audit.csv", "report.json", "manifest.json"});
   Problem problem(o, call.command_line);
-  require_memory("audit", plan_of_self_influence<T>(problem), problem.device());
+  require_memory("audit", self_influence_plan<T>(problem), problem.device());
   const double norm = start_gradient_norm(problem);
   const SelfInfluence result = all_self_influences<T>(problem);
   const Index n = problem.data().examples();

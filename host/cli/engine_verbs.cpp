@@ -3,6 +3,7 @@
 #include <clout/engine/conjugate_gradient.hpp>
 #include <clout/engine/direct_solver.hpp>
 #include <clout/engine/scaling.hpp>
+#include <clout/host/cli/memory_plan.hpp>
 #include <clout/host/cli/output.hpp>
 #include <clout/host/cli/problem.hpp>
 #include <clout/host/cli/solvers.hpp>
@@ -167,7 +168,7 @@ void run_solve(const Invocation& call) {
   Index k = 0;
   const std::vector<double> right_hand_sides = problem.read_vectors<double>(k);
   const Index p = problem.parameters();
-  problem.choose_solver(k);
+  choose_solver<T>(problem, k);
   const std::unique_ptr<Solver> solver = make_solver<T>(problem);
   const Index at_once = right_hand_sides_at_once(problem.device(), k, p);
   const auto rows_of = [&](const auto& all, Index first, Index count) {

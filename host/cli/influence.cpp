@@ -224,7 +224,7 @@ template <class T>
 void run_self_influence(Problem& problem, const OutputFolder& folder) {
   const Options& o = problem.options();
   const Index n = problem.data().examples();
-  const MemoryPlan plan = plan_of_self_influence<T>(problem);
+  const MemoryPlan plan = self_influence_plan<T>(problem);
   if (o.plan) return print_facts(o, plan_facts(plan, static_cast<std::uint64_t>(n) * sizeof(T)));
   require_memory("influence", plan, problem.device());
   const double norm = start_gradient_norm(problem);
@@ -255,8 +255,8 @@ void run_influence(const Invocation& call) {
   const Candidates candidates = candidates_of(problem);
   const Index m = std::ssize(tests.rows);
   const bool solves_by_set = o.second_order && !candidates.groups.empty();
-  problem.choose_solver(solves_by_set ? 1 : o.second_order ? m + problem.parameters() : m);
-  const MemoryPlan plan = influence_plan<T>(problem, *tests.objective, candidates.width);
+  const Index right_hand_sides = solves_by_set ? 1 : o.second_order ? m + problem.parameters() : m;
+  const MemoryPlan plan = influence_plan<T>(problem, *tests.objective, candidates.width, right_hand_sides);
   if (o.plan) return print_facts(o, plan_facts(plan, ScoreFile<T>::bytes(m, candidates.columns, candidates.width)));
   require_memory("influence", plan, problem.device());
   const std::string request = fingerprint(problem, Influence<T>::kTestBlock);

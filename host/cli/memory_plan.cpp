@@ -1,8 +1,8 @@
 #include <algorithm>
-#include <clout/engine/block_conjugate_gradient.hpp>
 #include <clout/engine/influence.hpp>
 #include <clout/host/cli/memory_plan.hpp>
 #include <clout/host/cli/solvers.hpp>
+#include <type_traits>
 
 namespace clout::cli {
 namespace {
@@ -28,55 +28,100 @@ MemoryPlan::Mebibytes MemoryPlan::in_mebibytes() const {
   return {first, second - first, mebibytes(total()) - second};
 }
 
+namespace {
+
+/// Of solving for `width` right-hand sides at a time.
 template <class T>
-std::size_t solver_memory(const std::string& solver, const Options& options, Objective<T>& fast,
-                          const Objective<double>& exact) {
-  const Index p = exact.parameters(), block = CertifiedSolver<T>::kBlock;
-  const std::size_t certified = bytes(block * p, 3 * sizeof(double) + 2 * sizeof(T)) + exact.working_memory(block);
+std::size_t memory_of_width(const std::string& solver, const Options& options, Objective<T>& fast,
+                            const Objective<double>& exact, Index width) {
+  const Index p = exact.parameters();
+  const std::size_t certified = bytes(width * p, 3 * sizeof(double) + 2 * sizeof(T)) + exact.working_memory(width);
   if (solver == "direct")
     return bytes(p * p, sizeof(T)) + std::max(certified, fast.hessian_memory() + bytes(kFactorColumns * p, sizeof(T)));
-  if (solver == "block-cg")
-    return certified + fast.working_memory(block) + bytes(BlockConjugateGradient<T>::kVectors * block * p, sizeof(T)) +
-           bytes(BlockConjugateGradient<T>::kMatrices * block * block, sizeof(double));
-  const auto preconditioner = make_preconditioner<T>(options, HessianOperator<T>(fast, options.damping));
-  return certified + fast.working_memory(block) + (preconditioner ? preconditioner->scratch(block) : 0) +
-         bytes((3 + 2 * ConjugateGradientState<T>::kKept) * block * p, sizeof(T)) +
-         bytes(2 * options.max_iterations * block, sizeof(double));
+  const HessianOperator<T> hessian(fast, options.damping);
+  return certified + fast.working_memory(width) + make_correction<T>(solver, options, hessian)->scratch(width, &fast);
+}
+
+/// Of objectives beside the problem's own, in both precisions: what they hold at θ, and X where bytes are not shared.
+template <class T>
+std::size_t second_objectives(Problem& problem, const Objective<double>& exact) {
+  const Dataset<double>& data = problem.data();
+  const Index n = exact.examples();
+  std::size_t both = bytes(n * (2 * exact.classes() + 4) + exact.parameters(), sizeof(T) + sizeof(double));
+  if (std::is_same_v<T, float> && !data.has_bytes())
+    both += static_cast<std::size_t>((data.is_sparse() ? 3 : 1) * static_cast<double>(n * data.features() * sizeof(T)));
+  return both;
+}
+
+/// Beside the solver's.
+template <class T>
+std::size_t influence_memory(Problem& problem, const Objective<double>& test, Index width) {
+  const Options& o = problem.options();
+  const Objective<double>& exact = problem.objective<double>();
+  std::size_t scoring = Influence<T>::plan(problem.objective<T>(), test, width);
+  if (!o.second_order) return scoring;
+  // The Hessian without an example, or a set of them, belongs to objectives of its own.
+  if (o.groups.empty()) scoring += inverse_memory(exact);
+  return scoring + second_objectives<T>(problem, exact);
 }
 
 template <class T>
-MemoryPlan influence_plan(Problem& problem, const Objective<double>& test, Index width) {
-  const Options& o = problem.options();
-  Objective<T>& fast = problem.objective<T>();
-  const Objective<double>& exact = problem.objective<double>();
-  MemoryPlan plan;
-  plan.data = problem.device().used_memory();
-  plan.scoring = Influence<T>::plan(fast, test, width);
-  if (o.second_order && fast.has_leverages())
-    // The Hessian without an example belongs to objectives of their own, which share the data's bytes alone.
-    plan.scoring += inverse_memory(exact) + bytes(exact.examples() * (2 * exact.classes() + exact.input_size() + 2),
-                                                  sizeof(T) + sizeof(double));
-  plan.solver = solver_memory<T>(o.solver, o, fast, exact);
-  plan.without_factor = plan.data + plan.scoring + solver_memory<T>("cg", o, fast, exact);
+std::size_t self_influence_memory(const Objective<double>& exact) {
+  const Index p = exact.parameters();
+  if (has_shorter_self_influence(exact) && p <= kMostDirectParameters) return inverse_memory(exact);
+  return bytes(2 * CertifiedSolver<T>::kBlock * p, sizeof(double)) + exact.working_memory(1);
+}
+
+/// A plan with --solver, chosen by now or before.
+template <class T>
+MemoryPlan plan_with(Problem& problem, Index right_hand_sides, std::size_t scoring) {
+  const std::string& solver = problem.options().solver;
+  MemoryPlan plan{.data = problem.device().used_memory(), .scoring = scoring};
+  plan.solver = solver_memory<T>(solver, problem, right_hand_sides, scoring);
+  plan.without_factor = plan.data + scoring + solver_memory<T>("cg", problem, right_hand_sides, scoring);
   return plan;
 }
-template MemoryPlan influence_plan<float>(Problem&, const Objective<double>&, Index);
-template MemoryPlan influence_plan<double>(Problem&, const Objective<double>&, Index);
+
+template <class T>
+void choose(Problem& problem, Index right_hand_sides, std::size_t scoring) {
+  problem.choose_solver(right_hand_sides, scoring + solver_memory<T>("direct", problem, right_hand_sides, scoring));
+}
+
+}  // namespace
+
+template <class T>
+std::size_t solver_memory(const std::string& solver, Problem& problem, Index right_hand_sides, std::size_t beside) {
+  const std::size_t taken = problem.device().used_memory() + beside, limit = problem.device().memory_limit();
+  for (Index width = std::min(right_hand_sides, CertifiedSolver<T>::kBlock);; width = (width + 1) / 2) {
+    const std::size_t needed =
+        memory_of_width<T>(solver, problem.options(), problem.objective<T>(), problem.objective<double>(), width);
+    if (width == 1 || taken + needed <= limit) return needed;
+  }
+}
+
+template <class T>
+void choose_solver(Problem& problem, Index right_hand_sides) {
+  choose<T>(problem, right_hand_sides, 0);
+}
+template void choose_solver<float>(Problem&, Index);
+template void choose_solver<double>(Problem&, Index);
+
+template <class T>
+MemoryPlan influence_plan(Problem& problem, const Objective<double>& test, Index width, Index right_hand_sides) {
+  const std::size_t scoring = influence_memory<T>(problem, test, width);
+  choose<T>(problem, right_hand_sides, scoring);
+  return plan_with<T>(problem, right_hand_sides, scoring);
+}
+template MemoryPlan influence_plan<float>(Problem&, const Objective<double>&, Index, Index);
+template MemoryPlan influence_plan<double>(Problem&, const Objective<double>&, Index, Index);
 
 template <class T>
 MemoryPlan self_influence_plan(Problem& problem) {
-  const Options& o = problem.options();
-  Objective<T>& fast = problem.objective<T>();
   const Objective<double>& exact = problem.objective<double>();
-  MemoryPlan plan;
-  plan.data = problem.device().used_memory();
-  plan.scoring =
-      has_shorter_self_influence(exact)
-          ? inverse_memory(exact)
-          : bytes(2 * CertifiedSolver<T>::kBlock * exact.parameters(), sizeof(double)) + exact.working_memory(1);
-  plan.solver = solver_memory<T>(o.solver, o, fast, exact);
-  plan.without_factor = plan.data + plan.scoring + solver_memory<T>("cg", o, fast, exact);
-  return plan;
+  const std::size_t scoring = self_influence_memory<T>(exact);
+  const Index count = has_shorter_self_influence(exact) ? exact.parameters() : exact.examples();
+  choose<T>(problem, count, scoring);
+  return plan_with<T>(problem, count, scoring);
 }
 template MemoryPlan self_influence_plan<float>(Problem&);
 template MemoryPlan self_influence_plan<double>(Problem&);

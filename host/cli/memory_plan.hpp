@@ -20,15 +20,19 @@ struct MemoryPlan {
   Mebibytes in_mebibytes() const;
 };
 
-/// Of solving, in working precision T, with --solver.
+/// Of solving, in working precision T, with `solver` beside so many other bytes: of as many right-hand sides at a time
+/// as the memory limit leaves room for, or of one.
 template <class T>
-std::size_t solver_memory(const std::string& solver, const Options& options, Objective<T>& fast,
-                          const Objective<double>& exact);
+std::size_t solver_memory(const std::string& solver, Problem& problem, Index right_hand_sides, std::size_t beside);
 
-/// Of influence on test examples with `width` numbers for each pair (and, with --second-order, the inverse that takes).
+/// Makes a --solver auto the one that so many right-hand sides are worth, and the memory limit leaves room for.
 template <class T>
-MemoryPlan influence_plan(Problem& problem, const Objective<double>& test, Index width);
-/// Of self-influence.
+void choose_solver(Problem& problem, Index right_hand_sides);
+
+/// Of influence on test examples with `width` numbers for each pair (and, with --second-order, the inverse that takes),
+/// and of self-influence. A --solver auto is chosen likewise.
+template <class T>
+MemoryPlan influence_plan(Problem& problem, const Objective<double>& test, Index width, Index right_hand_sides);
 template <class T>
 MemoryPlan self_influence_plan(Problem& problem);
 

@@ -251,10 +251,10 @@ Objective<float>& Problem::objective<float>() {
   return *single_;
 }
 
-void Problem::choose_solver(Index right_hand_sides) {
+void Problem::choose_solver(Index right_hand_sides, std::size_t direct_bytes) {
   if (options_.solver != "auto") return;
   const auto choose = [&]<class T>(const Objective<T>& fast) {
-    return clout::choose_solver(fast, right_hand_sides, options_.tolerance, kMostDirectParameters);
+    return clout::choose_solver(fast, right_hand_sides, options_.tolerance, kMostDirectParameters, direct_bytes);
   };
   const SolverChoice choice = options_.is_single() ? choose(objective<float>()) : choose(objective<double>());
   options_.solver = choice.name;

@@ -56,7 +56,7 @@ class Problem {
   void warn_of_rounded_logits(const std::string& name, const std::vector<double>& theta);
 
   /// Makes a --solver auto the one that so many right-hand sides are worth; the manifest says why, as solver_choice() does.
-  void choose_solver(Index right_hand_sides);
+  void choose_solver(Index right_hand_sides, std::size_t direct_bytes);
   /// Why the solver was chosen; empty where the command line names one.
   const std::string& solver_choice() const { return solver_choice_; }
 

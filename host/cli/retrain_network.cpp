@@ -1,5 +1,6 @@
 // retrain --model convnet: fine-tuning from a checkpoint without each set of examples, a control subtracted.
 
+#include <clout/host/cli/memory_plan.hpp>
 #include <clout/host/cli/removed_sets.hpp>
 #include <clout/host/cli/retrain_network.hpp>
 #include <clout/host/cli/solvers.hpp>
@@ -113,7 +114,7 @@ void retrain_network(const Invocation& call) {
   io::Journal journal = io::Journal::open(folder / kRetrainJournal, request, o.resume);
   const EmptyJournal nothing_yet{journal};
 
-  problem.choose_solver(m);
+  choose_solver<T>(problem, m);
   const std::unique_ptr<Solver> solver = make_solver<T>(problem);
   Influence<T> influence(problem.objective<T>(), *tests.objective, *solver, problem.theta());
   const std::vector<double> predicted = predictions(influence, groups, m, n, o, problem.progress());

@@ -7,15 +7,6 @@
 namespace clout::cli {
 
 template <class T>
-MemoryPlan plan_of_self_influence(Problem& problem) {
-  const bool by_inverse = has_shorter_self_influence(problem.objective<double>());
-  problem.choose_solver(by_inverse ? problem.parameters() : problem.data().examples());
-  return self_influence_plan<T>(problem);
-}
-template MemoryPlan plan_of_self_influence<float>(Problem&);
-template MemoryPlan plan_of_self_influence<double>(Problem&);
-
-template <class T>
 SelfInfluence all_self_influences(Problem& problem) {
   const Options& o = problem.options();
   Objective<double>& exact = problem.objective<double>();

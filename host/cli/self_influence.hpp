@@ -6,10 +6,6 @@
 
 namespace clout::cli {
 
-/// Settles --solver auto, and plans.
-template <class T>
-MemoryPlan plan_of_self_influence(Problem& problem);
-
 /// Of all training points, certified or, with --allow-uncertified, warned of.
 template <class T>
 SelfInfluence all_self_influences(Problem& problem);

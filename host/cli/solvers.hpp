@@ -32,6 +32,23 @@ std::shared_ptr<Preconditioner<T>> make_preconditioner(const Options& o, Hessian
   return nullptr;
 }
 
+/// --solver, in working precision T, as the inner solver of a CertifiedSolver: any but direct.
+template <class T>
+std::unique_ptr<Correction<T>> make_correction(const std::string& solver, const Options& o, HessianOperator<T> hessian,
+                                               Progress progress = {}) {
+  if (solver == "lissa")
+    return std::make_unique<Lissa<T>>(hessian,
+                                      LissaOptions{.scale = o.scale,
+                                                   .depth = o.depth,
+                                                   .batch = o.batch_size,
+                                                   .repeats = o.repeats,
+                                                   .published = o.published,
+                                                   .seed = o.seed},
+                                      std::move(progress));
+  if (solver == "block-cg") return std::make_unique<BlockConjugateGradient<T>>(hessian, o.max_iterations);
+  return std::make_unique<ConjugateGradient<T>>(hessian, o.max_iterations, make_preconditioner<T>(o, hessian));
+}
+
 /// --solver, in working precision T, certified in double to `tolerance`, for one objective in both precisions.
 template <class T>
 std::unique_ptr<Solver> make_solver(Problem& problem, Objective<T>& fast, Objective<double>& exact, double damping,
@@ -42,19 +59,9 @@ std::unique_ptr<Solver> make_solver(Problem& problem, Objective<T>& fast, Object
     return make_direct_solver<T>(std::make_shared<HessianFactor<T>>(fast, damping, problem.progress()), exact, damping,
                                  tolerance, problem.progress());
   }
-  if (o.solver == "lissa")
-    return make_lissa<T>(fast, exact, damping, tolerance,
-                         {.scale = o.scale,
-                          .depth = o.depth,
-                          .batch = o.batch_size,
-                          .repeats = o.repeats,
-                          .published = o.published,
-                          .seed = o.seed},
-                         problem.progress());
-  if (o.solver == "block-cg")
-    return make_block_conjugate_gradient<T>(fast, exact, damping, tolerance, o.max_iterations, problem.progress());
-  return make_conjugate_gradient<T>(fast, exact, damping, tolerance, o.max_iterations, problem.progress(),
-                                    make_preconditioner<T>(o, HessianOperator<T>(fast, damping)));
+  auto inner = make_correction<T>(o.solver, o, HessianOperator<T>(fast, damping), problem.progress());
+  return std::make_unique<CertifiedSolver<T>>(HessianOperator<double>(exact, damping), std::move(inner), tolerance,
+                                              problem.progress());
 }
 
 /// The same for the problem's own objective, --damping and --tolerance.
@@ -74,6 +81,8 @@ inline nlohmann::ordered_json solver_facts(const Options& o, const DeviceInfo& d
     facts.update({{"scale", o.scale},         {"depth", o.depth},         {"batch_size", o.batch_size},
                   {"repeats", o.repeats},     {"published", o.published}, {"seed", o.seed}});
   else facts["max_iterations"] = o.max_iterations;
+  // Right-hand sides that share their directions know of each other, and the limit says how many do.
+  if (o.solver == "block-cg" && !o.memory_limit.empty()) facts["memory_limit"] = o.memory_limit;
   if (o.preconditioner != "none") facts["preconditioner"] = o.preconditioner;
   if (o.preconditioner == "nystrom") facts.update({{"rank", o.rank}, {"seed", o.seed}});
   if (o.preconditioner == "kronecker") facts["threads"] = device.threads;  // of LAPACK's eigenvectors likewise

@@ -281,7 +281,15 @@ def check_larger_than_memory(program, folder):
         scores = np.load(os.path.join(out, "scores.npy"), mmap_mode="r")
         program.expect(scores.shape == (2000, 3000) and plan["disk_mib"] == -(-(scores.nbytes + 128) // 2**20), name,
                        f"{plan}, shape {scores.shape}")
-        tight = program.run(*arguments[:-3], f"{planned - 1}M", *arguments[-2:])
+        # Under a lower limit fewer right-hand sides are solved at a time, down to one.
+        limited = lambda limit, *rest: program.run(*arguments[:-3], f"{limit}M", *arguments[-2:], *rest)
+        least = parse_json(limited(plan["data_mib"] + 1, "--plan").stdout)["device_memory_mib"]
+        narrow = limited(least)
+        program.expect(narrow.returncode == 0 and least <= planned, name, f"{least} MiB: {narrow.stderr}")
+        if narrow.returncode == 0:
+            peak = parse_json(narrow.stdout)["peak_device_memory_mib"]
+            program.expect(peak <= least, name, f"{least} MiB planned for one at a time, {peak} taken")
+        tight = limited(least - 1)
         program.expect(tight.returncode == 4 and "are needed" in tight.stderr, name, f"a limit below: {tight.stderr}")
 
 

@@ -106,6 +106,18 @@ def check_influence(bench, l2):
     bench.program.expect(told.get("solver") == "lissa" and told.get("scale", 0) > 0, "influence", "the table does not say how")
 
 
+def check_plan(bench, l2):
+    """Chains take memory for each right-hand side and repeat: the plan says how much"""
+    wide = Bench(bench.program, Files(os.path.join(os.path.dirname(bench.files.path("x.npy")), "wide"), n=500, d=60, l2=l2))
+    for repeats in (2, 64):
+        arguments = ["influence", *wide.files.options(), *wide.files.tests(), "--solver", "lissa", "--repeats", repeats,
+                     "--tolerance", 1e-4, "--json", "--device", bench.program.device, "--out", wide.files.path(f"plan{repeats}")]
+        plan = parse_json(bench.program.run(*arguments, "--plan").stdout) or {}
+        done = bench.program.run(*arguments)
+        planned, peak = plan.get("device_memory_mib", 0), (parse_json(done.stdout) or {}).get("peak_device_memory_mib", 1e9)
+        bench.program.expect(0 < peak <= planned, f"plan for {repeats} repeats", f"{planned} MiB planned, {peak} taken")
+
+
 def check_bad_options(bench):
     run = ["solve", *bench.files.options(vectors=bench.files.path("vectors.npy"))]
     for flag, value in (("--scale", 0), ("--scale", -1), ("--scale", "nan"), ("--scale", "x"), ("--depth", 0),
@@ -125,6 +137,7 @@ def main():
         check_options(bench)
         check_published(bench)
         check_influence(bench, l2)
+        check_plan(bench, l2)
         check_bad_options(bench)
     return program.summary()
 

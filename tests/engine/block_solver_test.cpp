@@ -111,6 +111,40 @@ TYPED_TEST(BlockSolverTest, NegativeCurvatureIsNamedByItsQuotient) {
   this->expect_solved(this->block(v, 0.75), v, 0.75);
 }
 
+// After a step or two all there is has been looked at, and what remains of the block is rounding.
+TYPED_TEST(BlockSolverTest, AsManyVectorsAsThereAreDimensionsAndMore) {
+  for (const std::size_t size : {2, 3, 5, 9, 14, 21, 30})
+    for (const std::size_t count : {2, 3, 7, 16, 31, 32})
+      for (const double condition : {3.0, 1e3, 1e4}) {
+        this->set_up(this->decaying(size, condition));
+        SCOPED_TRACE(std::to_string(count) + " of " + std::to_string(size));
+        const oracle::Matrix v = this->random_vectors(count, size);
+        this->expect_solved(this->block(v), v);
+        oracle::Matrix units(std::min(count, size), oracle::Vector(size));
+        for (std::size_t j = 0; j < units.size(); ++j) units[j][j] = 1;
+        this->expect_solved(this->block(units), units);
+      }
+}
+
+// Rounding along a null space comes to be all that is left of some directions.
+TYPED_TEST(BlockSolverTest, ManyVectorsInTheRangeOfASingularMatrix) {
+  for (const std::size_t size : {10, 20, 40})
+    for (const std::size_t count : {4, 8, 20, 32}) {
+      oracle::Vector values = this->decaying(size, 100);
+      for (std::size_t i = 0; i < size; i += 5) values[i] = 0;
+      this->set_up(values);
+      oracle::Matrix v = this->random_vectors(count, size);
+      for (std::size_t i = 0; i < size; i += 5) {
+        const oracle::Vector null = eigenvector(size, i);
+        for (auto& row : v) row = oracle::add_scaled(row, -oracle::dot(row, null), null);
+      }
+      for (auto& row : v)
+        for (auto& value : row) value = static_cast<double>(value);
+      SCOPED_TRACE(std::to_string(count) + " of " + std::to_string(size));
+      this->expect_solved(this->block(v), v);
+    }
+}
+
 TYPED_TEST(BlockSolverTest, SingularMatricesAreSolvedInTheirRangeAlone) {
   oracle::Vector values = this->decaying(20, 10);
   values[3] = values[11] = 0;
@@ -145,7 +179,7 @@ class PricedObjective : public MatrixObjective<double> {
 TEST(SolverChoice, TakesWhatIsWorthTheFewestProducts) {
   const auto device = make_device("cpu");
   const auto name = [&](double cost, Index count, double tolerance = 1e-10, Index most_direct = 100) {
-    return choose_solver(PricedObjective(*device, cost), count, tolerance, most_direct).name;
+    return choose_solver(PricedObjective(*device, cost), count, tolerance, most_direct, 72).name;
   };
   EXPECT_EQ(name(1000, 1), "cg");  // 83 products
   EXPECT_EQ(name(1000, 3), "cg");
@@ -156,11 +190,11 @@ TEST(SolverChoice, TakesWhatIsWorthTheFewestProducts) {
   EXPECT_EQ(name(1000, 100), "direct");
   EXPECT_EQ(name(50, 1), "direct");
   EXPECT_EQ(name(50, 1, 1e-10, 2), "cg");  // 3 parameters are too many
-  const SolverChoice choice = choose_solver(PricedObjective(*device, 600), 32, 1e-10, 2);
+  const SolverChoice choice = choose_solver(PricedObjective(*device, 600), 32, 1e-10, 2, 72);
   EXPECT_EQ(choice.name, "block-cg");
   EXPECT_NE(choice.reason.find("more than 2 parameters are not factorised"), std::string::npos) << choice.reason;
   device->set_memory_limit(64);
-  const SolverChoice limited = choose_solver(PricedObjective(*device, 600), 32, 1e-10, 100);
+  const SolverChoice limited = choose_solver(PricedObjective(*device, 600), 32, 1e-10, 100, 72);
   EXPECT_EQ(limited.name, "block-cg");
   EXPECT_NE(limited.reason.find("beyond the memory limit"), std::string::npos) << limited.reason;
 }
