@@ -250,17 +250,29 @@ void BlockConjugateGradient<T>::correct(MatrixView<const T> residuals, const std
   });
   Block block = run(residuals, targets, corrections, columns, goes_on);
   // Where those hold nearly all there is, what is new is rounding, and may grow without end.
-  if (goes_on && has_failed(block)) block = run(residuals, targets, corrections, columns, false);
+  if (goes_on && !failures(block, columns).empty()) block = run(residuals, targets, corrections, columns, false);
+  const std::vector<std::size_t> failed = failures(block, columns);
   report(block, columns);
+  if (columns.size() == 1) return;
+  // A column that H does not curve for ends all that share its directions: each of them is looked at by itself.
+  for (const std::size_t j : failed) {
+    const auto row = static_cast<Index>(j);
+    std::vector<ColumnReport> alone{columns[j]};
+    alone[0].status = ColumnStatus::running;
+    report(run(residuals.rows_from(row, 1), {targets[j]}, corrections.rows_from(row, 1), alone, false), alone);
+    columns[j] = alone[0];
+  }
 }
 
 template <class T>
-bool BlockConjugateGradient<T>::has_failed(const Block& block) {
-  const auto status = read(hessian_.device(), block.small.status, block.small.columns);
-  return std::any_of(status.begin(), status.end(), [](std::int32_t value) {
-    return value == static_cast<std::int32_t>(ColumnStatus::not_finite) ||
-           value == static_cast<std::int32_t>(ColumnStatus::negative_curvature);
-  });
+std::vector<std::size_t> BlockConjugateGradient<T>::failures(const Block& block, const std::vector<ColumnReport>& columns) {
+  const auto outcomes = read(hessian_.device(), block.small.status, block.small.columns);
+  std::vector<std::size_t> failed;
+  for (std::size_t j = 0; j < columns.size(); ++j)
+    if (is_running(columns[j]) && (outcomes[j] == static_cast<std::int32_t>(ColumnStatus::not_finite) ||
+                                   outcomes[j] == static_cast<std::int32_t>(ColumnStatus::negative_curvature)))
+      failed.push_back(j);
+  return failed;
 }
 
 template <class T>

@@ -10,7 +10,7 @@ namespace clout {
 
 /// Block CG as the inner solver of a CertifiedSolver. The residuals R = C·Q are kept as an orthonormal basis Q, [m][p], with
 /// coefficients; a column is done where its part of C is small. Directions that the block's residuals have lost to rounding
-/// become zeros. A block without positive curvature ends all columns with negative_curvature.
+/// become zeros. Where a block meets curvature that is not positive, its columns are solved one by one: each ends for itself.
 ///
 /// Every step takes a product with each direction, and all columns gain by all of them: 8 to 32 columns take a quarter to a
 /// half of the products of as many separate solves. The loop is the device's, small matrices and the judging of columns
@@ -53,8 +53,8 @@ class BlockConjugateGradient : public Correction<T> {
   /// A correction, with the kept directions or without.
   Block run(MatrixView<const T> residuals, const std::vector<double>& targets, MatrixView<T> corrections,
             const std::vector<ColumnReport>& columns, bool goes_on);
-  /// Whether a column ended without an answer.
-  bool has_failed(const Block& block);
+  /// Which columns ran, `columns` as they were before, and ended without an answer.
+  std::vector<std::size_t> failures(const Block& block, const std::vector<ColumnReport>& columns);
   /// Leaves out the basis vectors that are zero.
   void pack(Block& block);
 

@@ -145,6 +145,28 @@ TYPED_TEST(BlockSolverTest, ManyVectorsInTheRangeOfASingularMatrix) {
     }
 }
 
+// Beside others one that is not in the range, and one that is no number: they alone fail.
+TYPED_TEST(BlockSolverTest, OneThatFailsLeavesTheOthers) {
+  oracle::Vector values = this->decaying(20, 10);
+  values[3] = 0;
+  this->set_up(values);
+  const oracle::Vector null = eigenvector(20, 3);
+  oracle::Matrix v = this->random_vectors(6, 20);
+  for (auto& row : v) row = oracle::add_scaled(row, -oracle::dot(row, null), null);
+  v[1] = oracle::add_scaled(v[1], 1, null);
+  v[4][2] = NAN;
+  for (auto& row : v)
+    for (auto& value : row) value = static_cast<double>(value);
+  const Solved solved = this->block(v);
+  for (const std::size_t j : {0, 2, 3, 5}) {
+    EXPECT_EQ(solved.report.columns[j].status, ColumnStatus::converged) << j;
+    EXPECT_LE(true_residual(with_eigenvalues(values), 0, solved.solutions[j], v[j]), 1.01e-10) << j;
+  }
+  EXPECT_NE(solved.report.columns[1].status, ColumnStatus::converged);
+  EXPECT_EQ(solved.report.columns[4].status, ColumnStatus::not_finite);
+  EXPECT_NE(solved.report.first_failure().find("right-hand side 1"), std::string::npos) << solved.report.first_failure();
+}
+
 TYPED_TEST(BlockSolverTest, SingularMatricesAreSolvedInTheirRangeAlone) {
   oracle::Vector values = this->decaying(20, 10);
   values[3] = values[11] = 0;
