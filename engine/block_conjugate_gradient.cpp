@@ -262,6 +262,7 @@ void BlockConjugateGradient<T>::correct(MatrixView<const T> residuals, const std
     report(run(residuals.rows_from(row, 1), {targets[j]}, corrections.rows_from(row, 1), alone, false), alone);
     columns[j] = alone[0];
   }
+  if (!failed.empty()) kept_width_ = 0;  // what is kept now is one column's
 }
 
 template <class T>

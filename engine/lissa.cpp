@@ -106,7 +106,8 @@ std::size_t Lissa<T>::scratch(Index width, const void* planned) const {
     needed += Workspace::plan([&](Workspace& w) { carve(w, chains, width); }) - chains_.memory.size();
   }
   if (is_chosen_) return needed;
-  const Index all = hessian_.objective().examples(), batch = options_.batch > 0 ? options_.batch : all;
+  const Index most = std::min(hessian_.objective().examples(), kLissaMostBatch);
+  const Index batch = options_.batch > 0 ? options_.batch : most;
   const Index drawn = options_.repeats * batch, held = options_.published ? drawn * options_.depth : drawn;
   const std::size_t batches = static_cast<std::size_t>(held) * sizeof(Index) + hessian_.objective().batch_memory(drawn);
   if (options_.published) return needed + batches;

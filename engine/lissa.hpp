@@ -47,7 +47,7 @@ class Lissa : public Correction<T> {
   void describe(SolveReport& report) const override;
   void correct(MatrixView<const T> residuals, const std::vector<double>& targets, MatrixView<T> corrections,
                std::vector<ColumnReport>& columns) override;
-  /// Where a batch's size is left open, it may come to be all examples.
+  /// Where a batch's size is left open, it may come to be kLissaMostBatch.
   std::size_t scratch(Index width, const void* planned) const override;
 
  private:

@@ -158,7 +158,7 @@ double lissa_passes(const LissaSpectrum& spectrum, Index examples, Index repeats
 
 Index lissa_batch(const LissaSpectrum& spectrum, Index examples) {
   const double batch = kNoiseFactor * spectrum.noise / (kNoiseShare * spectrum.largest);
-  return static_cast<Index>(std::clamp(std::ceil(batch), 1.0, static_cast<double>(examples)));
+  return static_cast<Index>(std::clamp(std::ceil(batch), 1.0, static_cast<double>(std::min(examples, kLissaMostBatch))));
 }
 
 template std::size_t noise_memory(const Objective<float>&);

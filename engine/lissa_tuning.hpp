@@ -9,6 +9,7 @@ namespace clout {
 /// Repeats where none are given: the fewest that show a spread.
 inline constexpr Index kLissaRepeats = 2;
 inline constexpr Index kLissaLanczosSteps = 12;
+inline constexpr Index kLissaMostBatch = 1024;  // unasked: where more would help, σ is larger instead
 
 /// What the choice rests on.
 struct LissaSpectrum {

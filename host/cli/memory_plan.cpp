@@ -48,8 +48,7 @@ std::size_t second_objectives(Problem& problem, const Objective<double>& exact) 
   const Dataset<double>& data = problem.data();
   const Index n = exact.examples();
   std::size_t both = bytes(n * (2 * exact.classes() + 4) + exact.parameters(), sizeof(T) + sizeof(double));
-  if (std::is_same_v<T, float> && !data.has_bytes())
-    both += static_cast<std::size_t>((data.is_sparse() ? 3 : 1) * static_cast<double>(n * data.features() * sizeof(T)));
+  if (std::is_same_v<T, float> && !data.has_bytes()) both += bytes((data.is_sparse() ? 3 : 1) * n * data.features(), sizeof(T));
   return both;
 }
 
@@ -72,19 +71,14 @@ std::size_t self_influence_memory(const Objective<double>& exact) {
   return bytes(2 * CertifiedSolver<T>::kBlock * p, sizeof(double)) + exact.working_memory(1);
 }
 
-/// A plan with --solver, chosen by now or before.
 template <class T>
-MemoryPlan plan_with(Problem& problem, Index right_hand_sides, std::size_t scoring) {
+MemoryPlan plan_beside(std::size_t scoring, Problem& problem, Index right_hand_sides) {
+  choose_solver<T>(problem, right_hand_sides, scoring);
   const std::string& solver = problem.options().solver;
   MemoryPlan plan{.data = problem.device().used_memory(), .scoring = scoring};
   plan.solver = solver_memory<T>(solver, problem, right_hand_sides, scoring);
   plan.without_factor = plan.data + scoring + solver_memory<T>("cg", problem, right_hand_sides, scoring);
   return plan;
-}
-
-template <class T>
-void choose(Problem& problem, Index right_hand_sides, std::size_t scoring) {
-  problem.choose_solver(right_hand_sides, scoring + solver_memory<T>("direct", problem, right_hand_sides, scoring));
 }
 
 }  // namespace
@@ -100,17 +94,15 @@ std::size_t solver_memory(const std::string& solver, Problem& problem, Index rig
 }
 
 template <class T>
-void choose_solver(Problem& problem, Index right_hand_sides) {
-  choose<T>(problem, right_hand_sides, 0);
+void choose_solver(Problem& problem, Index right_hand_sides, std::size_t beside) {
+  problem.choose_solver(right_hand_sides, beside + solver_memory<T>("direct", problem, right_hand_sides, beside));
 }
-template void choose_solver<float>(Problem&, Index);
-template void choose_solver<double>(Problem&, Index);
+template void choose_solver<float>(Problem&, Index, std::size_t);
+template void choose_solver<double>(Problem&, Index, std::size_t);
 
 template <class T>
 MemoryPlan influence_plan(Problem& problem, const Objective<double>& test, Index width, Index right_hand_sides) {
-  const std::size_t scoring = influence_memory<T>(problem, test, width);
-  choose<T>(problem, right_hand_sides, scoring);
-  return plan_with<T>(problem, right_hand_sides, scoring);
+  return plan_beside<T>(influence_memory<T>(problem, test, width), problem, right_hand_sides);
 }
 template MemoryPlan influence_plan<float>(Problem&, const Objective<double>&, Index, Index);
 template MemoryPlan influence_plan<double>(Problem&, const Objective<double>&, Index, Index);
@@ -118,10 +110,8 @@ template MemoryPlan influence_plan<double>(Problem&, const Objective<double>&, I
 template <class T>
 MemoryPlan self_influence_plan(Problem& problem) {
   const Objective<double>& exact = problem.objective<double>();
-  const std::size_t scoring = self_influence_memory<T>(exact);
   const Index count = has_shorter_self_influence(exact) ? exact.parameters() : exact.examples();
-  choose<T>(problem, count, scoring);
-  return plan_with<T>(problem, count, scoring);
+  return plan_beside<T>(self_influence_memory<T>(exact), problem, count);
 }
 template MemoryPlan self_influence_plan<float>(Problem&);
 template MemoryPlan self_influence_plan<double>(Problem&);

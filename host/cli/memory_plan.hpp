@@ -25,9 +25,10 @@ struct MemoryPlan {
 template <class T>
 std::size_t solver_memory(const std::string& solver, Problem& problem, Index right_hand_sides, std::size_t beside);
 
-/// Makes a --solver auto the one that so many right-hand sides are worth, and the memory limit leaves room for.
+/// Makes a --solver auto the one that so many right-hand sides are worth, and the memory limit leaves room for beside so
+/// many other bytes.
 template <class T>
-void choose_solver(Problem& problem, Index right_hand_sides);
+void choose_solver(Problem& problem, Index right_hand_sides, std::size_t beside = 0);
 
 /// Of influence on test examples with `width` numbers for each pair (and, with --second-order, the inverse that takes),
 /// and of self-influence. A --solver auto is chosen likewise.

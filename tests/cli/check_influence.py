@@ -265,7 +265,7 @@ def check_larger_than_memory(program, folder):
     rng = np.random.default_rng(2)
     files.save("tx", rng.standard_normal((2000, 20))), files.save("ty", rng.integers(0, 4, 2000))
     fit(program, files)
-    for more in ([], ["--solver", "direct", "--precision", "single"], ["--second-order"]):
+    for more in ([], ["--solver", "direct", "--precision", "single"], ["--second-order"], ["--solver", "block-cg"]):
         name, out = " ".join(["larger than memory", *more]), files.path("".join(["scores", *more]))
         arguments = ["influence", *files.options(), *files.tests(), *more, "--device", program.device, "--json", "--out",
                      out, "--memory-limit", "24M", "--max-iterations", 200]
@@ -285,7 +285,8 @@ def check_larger_than_memory(program, folder):
         limited = lambda limit, *rest: program.run(*arguments[:-3], f"{limit}M", *arguments[-2:], *rest)
         least = parse_json(limited(plan["data_mib"] + 1, "--plan").stdout)["device_memory_mib"]
         narrow = limited(least)
-        program.expect(narrow.returncode == 0 and least <= planned, name, f"{least} MiB: {narrow.stderr}")
+        program.expect(narrow.returncode == 0, name, f"{least} MiB: {narrow.stderr}")
+        program.expect(least < planned if "block-cg" in more else least <= planned, name, f"{least} MiB at least of {planned}")
         if narrow.returncode == 0:
             peak = parse_json(narrow.stdout)["peak_device_memory_mib"]
             program.expect(peak <= least, name, f"{least} MiB planned for one at a time, {peak} taken")
