@@ -19,6 +19,12 @@ def to_numpy(tensor):
     return tensor.numpy()
 
 
+def without_zeros(x):
+    """CSR with indices of 32 bits: those of 64 that PyTorch makes itself it turns into such for every product of MKL's."""
+    csr = x.contiguous().to_sparse_csr()
+    return torch.sparse_csr_tensor(csr.crow_indices().int(), csr.col_indices().int(), csr.values(), csr.shape)
+
+
 class Softmax:
     """∇R and ∇²R in closed form at a point."""
 
@@ -32,7 +38,7 @@ class Softmax:
         self.residuals = self.probabilities - torch.nn.functional.one_hot(self.y, CLASSES).to(x.dtype)
         self.x, self.transposed = x, None
         if is_sparse:
-            self.x, self.transposed = x.to_sparse_csr(), x.t().contiguous().to_sparse_csr()
+            self.x, self.transposed = without_zeros(x), without_zeros(x.t())
 
     def vectors(self, name, k):
         return torch.from_numpy(self.problem.rows(name, k))

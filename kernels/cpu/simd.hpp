@@ -138,6 +138,24 @@ inline Vector<T> load_as(const std::uint8_t* from) {
 #endif
 }
 
+/// The first kCount lanes from as many bytes; what the others have is not said.
+template <int kCount, class T>
+inline Vector<T> load_bytes(const std::uint8_t* from) {
+#if defined(__AVX512F__)
+  if constexpr (kCount == 8 && std::is_same_v<T, float>)
+    return reinterpret_cast<Vector<T>>(_mm512_castps256_ps512(
+        _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from))))));
+#endif
+  static_assert(kCount == kLanes<T> || (kCount == 8 && kVectorBytes == 64));
+  return load_as<T>(from);
+}
+
+/// One lane's number in all lanes.
+template <class T>
+[[gnu::always_inline]] inline Vector<T> in_all_lanes(Vector<T> value, int lane) {
+  return __builtin_shuffle(value, Integers<T>{} + static_cast<typename Simd<T>::Integer>(lane));
+}
+
 /// Sum over the lanes, halves first.
 template <class T>
 inline T lane_sum(Vector<T> value) {

@@ -10,9 +10,14 @@
 
 namespace clout::cpu {
 
-/// Both products are one: lines of X times a strip of columns, [place][strip]. Vectors of a strip, and accumulators in
-/// registers: narrow strips take several entries at a time, so that no sum waits for its own last addition.
-inline constexpr int kStrip = 8;
+/// Both products are one: lines of X times a strip of columns, [place][strip]. Vectors of a strip: of two, what the places
+/// have stays close to the processor, and the sums of several entries have room in registers.
+inline constexpr int kStrip = 2;
+/// Entries that are taken at a time, and sums that they go to in turn, so that none waits for its own last addition.
+template <class T>
+inline constexpr int kGroup = std::min(8, kLanes<T>);
+template <class T>
+inline constexpr int kSums = std::min(4, kGroup<T>);
 
 /// Bytes as T: one load that broadcasts instead of a conversion.
 template <class T>
@@ -50,53 +55,74 @@ void with_entries(const SparseLines<T>& lines, Body&& body) {
   else with_places(lines.values);
 }
 
-/// Neighbouring numbers. Small integers come by one load for all of them: loads are what narrow strips run out of.
+/// Neighbouring small integers: by words, since loads are what these products run out of.
 template <class V, int kCount>
 class Group {
  public:
   explicit Group(const V* from) : from_(from) {
-    if constexpr (kIsWord) std::memcpy(&word_, from, sizeof word_);
+    if constexpr (kWords > 0) std::memcpy(words_, from, sizeof words_);
   }
   V operator[](int i) const {
-    if constexpr (kIsWord) return static_cast<V>(word_ >> (8 * static_cast<int>(sizeof(V)) * i));
+    if constexpr (kWords > 0) return static_cast<V>(words_[i / kEach] >> (8 * static_cast<int>(sizeof(V)) * (i % kEach)));
     else return from_[i];
   }
 
  private:
   static_assert(std::endian::native == std::endian::little);
-  static constexpr bool kIsWord = std::is_unsigned_v<V> && kCount > 1 && (sizeof(V) * kCount == 8 || sizeof(V) * kCount == 4);
-  using Word = std::conditional_t<sizeof(V) * kCount == 8, std::uint64_t, std::uint32_t>;
+  static constexpr int kEach = 8 / static_cast<int>(sizeof(V));
+  static constexpr int kWords = kCount % kEach == 0 ? kCount / kEach : 0;
   const V* from_;
-  Word word_ = 0;
+  std::uint64_t words_[std::max(1, kWords)];
 };
+
+/// The numbers of kGroup<T> neighbouring entries, each in all lanes.
+template <class T, class Stored>
+class Factors {
+ public:
+  explicit Factors(const T* from) : from_(from) {}
+  Vector<T> operator[](int i) const { return in_register(broadcast(from_[i])); }
+
+ private:
+  const T* from_;
+};
+template <class T>
+class Factors<T, std::uint8_t> {
+ public:
+  explicit Factors(const std::uint8_t* from) : numbers_(load_bytes<kGroup<T>, T>(from)) {}
+  Vector<T> operator[](int i) const { return in_register(in_all_lanes<T>(numbers_, i)); }
+
+ private:
+  Vector<T> numbers_;
+};
+
+template <class T, int Width>
+[[gnu::always_inline]] inline void add_entry(Vector<T> (&sums)[Width], Vector<T> factor, const T* from) {
+#pragma GCC unroll 8
+  for (int v = 0; v < Width; ++v) sums[v] = add_product<T>(sums[v], factor, from + v * kLanes<T>);
+}
 
 /// out = start + Σ over a line's entries of stored · in[place], a strip of Width vectors.
 template <class T, int Width, class Place, class Stored>
 [[gnu::always_inline]] inline void multiply_line(const Place* place, const Stored* stored, Index count, const T* in,
                                                  Index in_stride, const T* start, T* out) {
-  constexpr int kSets = std::max(1, kStrip / Width);
-  Vector<T> sums[kSets][Width] = {};
-#pragma GCC unroll 16
+  Vector<T> sums[kSums<T>][Width] = {};
+#pragma GCC unroll 8
   for (int v = 0; v < Width; ++v) sums[0][v] = load(start + v * kLanes<T>);
-  const auto add = [&](int set, Place at, Stored times) [[gnu::always_inline]] {
-    const Vector<T> value = in_register(broadcast(number<T>(times)));
-    const T* from = in + static_cast<Index>(at) * in_stride;
-#pragma GCC unroll 16
-    for (int v = 0; v < Width; ++v) sums[set][v] = add_product<T>(sums[set][v], value, from + v * kLanes<T>);
-  };
   Index entry = 0;
-  for (; entry + kSets <= count; entry += kSets) {
-    const Group<Place, kSets> places(place + entry);
-    const Group<Stored, kSets> numbers(stored + entry);
-#pragma GCC unroll 16
-    for (int set = 0; set < kSets; ++set) add(set, places[set], numbers[set]);
+  for (; entry + kGroup<T> <= count; entry += kGroup<T>) {
+    const Group<Place, kGroup<T>> places(place + entry);
+    const Factors<T, Stored> factors(stored + entry);
+#pragma GCC unroll 8
+    for (int e = 0; e < kGroup<T>; ++e)
+      add_entry<T>(sums[e % kSums<T>], factors[e], in + static_cast<Index>(places[e]) * in_stride);
   }
-  for (; entry < count; ++entry) add(0, place[entry], stored[entry]);
-#pragma GCC unroll 16
+  for (; entry < count; ++entry)
+    add_entry<T>(sums[0], in_register(broadcast(number<T>(stored[entry]))), in + static_cast<Index>(place[entry]) * in_stride);
+#pragma GCC unroll 8
   for (int v = 0; v < Width; ++v) {
     Vector<T> total = sums[0][v];
-#pragma GCC unroll 16
-    for (int set = 1; set < kSets; ++set) total += sums[set][v];
+#pragma GCC unroll 8
+    for (int set = 1; set < kSums<T>; ++set) total += sums[set][v];
     store(out + v * kLanes<T>, total);
   }
 }
