@@ -13,14 +13,14 @@ constexpr Index kMostRows = Index{1} << 17;
 
 }  // namespace
 
-BatchOrder::BatchOrder(Index examples, Index batch, std::uint64_t seed)
-    : examples_(examples), batch_(batch), seed_(seed) {
+BatchOrder::BatchOrder(Index examples, Index batch, std::uint64_t seed, bool begins_in_order)
+    : examples_(examples), batch_(batch), seed_(seed), begins_in_order_(begins_in_order) {
   require(batch > 0 && batch <= examples, "batch of " + std::to_string(batch) + " examples; expected 1 to " +
                                               std::to_string(examples));
 }
 
 std::vector<Index> BatchOrder::epoch(Index number) const {
-  if (number > 0)
+  if (number > 0 || !begins_in_order_)
     return RandomSequence(seed_, RandomStream::batches, static_cast<std::uint32_t>(number)).sample(examples_, examples_);
   std::vector<Index> rows(static_cast<std::size_t>(examples_));
   std::iota(rows.begin(), rows.end(), Index{0});
@@ -38,7 +38,7 @@ template <class T>
 Adam<T>::Adam(Objective<T>& objective, const AdamOptions& options, const AdamState<T>& state, Exclusions exclusions)
     : objective_(objective),
       options_(options),
-      order_(objective.examples(), options.batch, options.seed),
+      order_(objective.examples(), options.batch, options.seed, options.begins_in_order),
       regularized_(regularized_ranges(objective.layout())),
       exclusions_(exclusions),
       size_(objective.parameters()),

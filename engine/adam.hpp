@@ -9,11 +9,11 @@ namespace clout {
 
 /// In which order examples are walked through, fixed by (n, batch, seed) alone: consecutive slices of a permutation; where
 /// the next slice would run past the end, what is left is skipped and a new permutation begins. The first one is the
-/// data's own order (the published code's way). Any epoch's permutation can be asked for on its own.
+/// data's own order (the published code's way) unless asked otherwise. Any epoch's permutation can be asked for on its own.
 class BatchOrder {
  public:
   /// Throws InvalidInput unless 1 ≤ batch ≤ examples.
-  BatchOrder(Index examples, Index batch, std::uint64_t seed);
+  BatchOrder(Index examples, Index batch, std::uint64_t seed, bool begins_in_order = true);
   Index batch() const { return batch_; }
   Index steps_per_epoch() const { return examples_ / batch_; }
   std::vector<Index> epoch(Index number) const;
@@ -21,6 +21,7 @@ class BatchOrder {
  private:
   Index examples_, batch_;
   std::uint64_t seed_;
+  bool begins_in_order_;
 };
 
 struct AdamOptions {
@@ -28,6 +29,7 @@ struct AdamOptions {
   std::vector<Index> drops = {110'000, 220'000};  ///< steps from which on the rate is a tenth of what it was
   Index batch = 500;
   std::uint64_t seed = 0;  ///< of the order of the examples
+  bool begins_in_order = true;  ///< the first epoch is in the data's own order
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
   Index stretch = 64;  ///< most steps that a device takes without the host, as one recording; changes no bit
 

@@ -35,7 +35,7 @@ class FineTuning {
         before_(losses(checkpoint.parameters, 1)) {}
 
   /// Changes of the test losses of one block of models, [groups][m], from the journal where they are there.
-  std::vector<std::vector<double>> block(Index number, const Groups& groups, std::uint64_t seed) {
+  std::vector<std::vector<double>> block(Index number, const Groups& groups, const AdamOptions& adam) {
     const auto key = static_cast<std::uint64_t>(number);
     const std::size_t tests = static_cast<std::size_t>(test_.examples());
     std::vector<double> changes;
@@ -44,7 +44,7 @@ class FineTuning {
       require(changes.size() == groups.size() * tests,
               "journal: block " + std::to_string(number) + " has another length; expected the same request as before");
     } else {
-      changes = tuned(number, groups, seed);
+      changes = tuned(number, groups, adam);
       if (journal_) journal_->append(key, changes);
     }
     std::vector<std::vector<double>> rows;
@@ -54,11 +54,9 @@ class FineTuning {
   }
 
  private:
-  std::vector<double> tuned(Index number, const Groups& groups, std::uint64_t seed) {
+  std::vector<double> tuned(Index number, const Groups& groups, const AdamOptions& options) {
     const Index models = static_cast<Index>(groups.size());
     const Removals removals(train_.device(), groups, train_.examples());
-    AdamOptions options = options_.adam;
-    options.seed = seed;
     Adam<T> adam(train_, options, repeated(checkpoint_, models), removals.exclusions());
     adam.run_to(checkpoint_.step + options_.steps, [&](const std::string&, double done, double all) {
       if (progress_) progress_("retrain", static_cast<double>(number) + done / all, static_cast<double>(blocks_));
@@ -101,11 +99,15 @@ FineTuned fine_tune(Objective<T>& train, Objective<double>& test, const AdamStat
   const Index blocks = options.controls + (count + options.block - 1) / options.block;
   FineTuning<T> tuning(train, test, checkpoint, options, journal, progress, blocks);
   FineTuned result;
-  for (Index c = 0; c < options.controls; ++c)
-    result.controls.push_back(tuning.block(c, {{}}, options.adam.seed + static_cast<std::uint64_t>(c))[0]);
+  for (Index c = 0; c < options.controls; ++c) {
+    AdamOptions order = options.adam;
+    order.seed += static_cast<std::uint64_t>(c);
+    order.begins_in_order = c == 0;
+    result.controls.push_back(tuning.block(c, {{}}, order)[0]);
+  }
   for (Index first = 0, number = options.controls; first < count; first += options.block, ++number) {
     const Groups some(groups.begin() + first, groups.begin() + std::min(count, first + options.block));
-    for (auto& changes : tuning.block(number, some, options.adam.seed)) result.models.push_back(std::move(changes));
+    for (auto& changes : tuning.block(number, some, options.adam)) result.models.push_back(std::move(changes));
   }
   return result;
 }

@@ -17,7 +17,7 @@ struct FineTuningOptions {
 /// Changes of test losses, after − before, in double.
 struct FineTuned {
   /// [controls][m]: the first in the same order of examples as the models, the others in orders of their own (seed + 1,
-  /// seed + 2, …): their spread is the noise of an order.
+  /// seed + 2, …, shuffled from the first epoch on): their spread is the noise of an order.
   std::vector<std::vector<double>> controls;
   std::vector<std::vector<double>> models;  ///< [groups][m]
 };

@@ -50,6 +50,13 @@ std::vector<double> ranks(std::span<const double> values) {
   return rank;
 }
 
+bool has_spread(std::span<const double> values) {
+  return std::any_of(values.begin(), values.end(), [&](double value) { return value != values[0]; });
+}
+
+/// 95 % of the values.
+Interval middle(const std::vector<double>& values) { return {quantile(values, 0.025), quantile(values, 0.975)}; }
+
 }  // namespace
 
 double pearson(std::span<const double> x, std::span<const double> y) {
@@ -69,6 +76,8 @@ double spearman(std::span<const double> x, std::span<const double> y) {
 
 double quantile(std::vector<double> values, double q) {
   require(!values.empty(), "statistics: a quantile of nothing");
+  for (const double value : values)
+    if (std::isnan(value)) return value;  // it has no place in an order
   std::sort(values.begin(), values.end());
   const double at = q * static_cast<double>(values.size() - 1);
   const auto below = static_cast<std::size_t>(at);
@@ -97,15 +106,48 @@ Agreement agreement(std::span<const double> predicted, std::span<const double> a
 BootstrapIntervals bootstrap(std::span<const double> predicted, std::span<const double> actual, int resamples,
                              RandomSequence& random) {
   const std::size_t count = predicted.size();
-  std::vector<std::size_t> picks(count);
-  std::vector<double> pearsons, slopes;
+  std::vector<double> x(count), y(count), pearsons, slopes;
+  const bool can_vary = has_spread(predicted) && has_spread(actual);
   for (int r = 0; r < resamples; ++r) {
-    for (std::size_t& pick : picks) pick = static_cast<std::size_t>(random.below(static_cast<Index>(count)));
-    const Moments m = moments(count, [&](std::size_t i) { return std::pair{predicted[picks[i]], actual[picks[i]]}; });
+    do {
+      for (std::size_t i = 0; i < count; ++i) {
+        const auto pick = static_cast<std::size_t>(random.below(static_cast<Index>(count)));
+        x[i] = predicted[pick];
+        y[i] = actual[pick];
+      }
+    } while (can_vary && !(has_spread(x) && has_spread(y)));
+    const Moments m = moments(x, y);
     pearsons.push_back(m.xy / std::sqrt(m.xx * m.yy));
     slopes.push_back(m.xy / m.xx);
   }
-  return {{quantile(pearsons, 0.025), quantile(pearsons, 0.975)}, {quantile(slopes, 0.025), quantile(slopes, 0.975)}};
+  return {middle(pearsons), middle(slopes)};
+}
+
+Interval crossed_bootstrap_of_slope(std::span<const double> predicted, std::span<const double> actual, std::size_t tests,
+                                    int resamples, RandomSequence& random) {
+  require(tests > 0 && predicted.size() % tests == 0 && predicted.size() == actual.size(),
+          "statistics: pairs of every row with every test are needed");
+  const std::size_t rows = predicted.size() / tests;
+  std::vector<std::size_t> drawn_rows(rows), drawn_tests(tests);
+  const auto draw = [&](std::vector<std::size_t>& picks) {
+    for (std::size_t& pick : picks) pick = static_cast<std::size_t>(random.below(static_cast<Index>(picks.size())));
+  };
+  std::vector<double> slopes, x(predicted.size()), y(actual.size());
+  const bool can_vary = has_spread(predicted);
+  for (int r = 0; r < resamples; ++r) {
+    do {
+      draw(drawn_rows);
+      draw(drawn_tests);
+      for (std::size_t t = 0; t < tests; ++t)
+        for (std::size_t j = 0; j < rows; ++j) {
+          const std::size_t from = drawn_tests[t] * rows + drawn_rows[j], to = t * rows + j;
+          x[to] = predicted[from];
+          y[to] = actual[from];
+        }
+    } while (can_vary && !has_spread(x));
+    slopes.push_back(slope(x, y));
+  }
+  return middle(slopes);
 }
 
 std::vector<Index> descending(std::span<const double> values) {

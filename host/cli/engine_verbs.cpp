@@ -234,7 +234,7 @@ void add_engine_verbs(CLI::App& app, Options& o, Run& chosen) {
   add_vectors(tangent, o);
   add_out(tangent, o, "the .npy file to write");
 
-  CLI::App& perturb = verb("perturb", "input gradients grad_x (v.grad_theta l_i): [k][n][d]",
+  CLI::App& perturb = verb("perturb", "input gradients grad_x (v.grad_theta l_i): [k] of x's shape",
                            " --vectors v.npy --out dx.npy", in_precision([]<class T>(const Invocation& call) { run_perturb<T>(call); }));
   add_vectors(perturb, o);
   add_out(perturb, o, "the .npy file to write");

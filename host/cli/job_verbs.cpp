@@ -149,8 +149,13 @@ void add_job_verbs(CLI::App& app, Options& o, Run& chosen) {
       ->check(one_of({"adam", "proximal", "pbrf"}))
       ->capture_default_str();
   add_adam(retraining, o);
+  retraining.get_option("--steps")->description("convnet: further steps of Adam");
+  for (const char* name : {"--batch", "--learning-rate", "--drops"}) {
+    CLI::Option* option = retraining.get_option(name);
+    option->description(option->get_description() + "; where train.json lies beside --params, as it says");
+  }
   CLI::Option* moments =
-      retraining.add_option("--moments", o.moments, "convnet: Adam's moments at --params: .npy [2][p] (default: zero)");
+      retraining.add_option("--moments", o.moments, "convnet: Adam's moments at --params: .npy [2][p] (default: moments.npy beside train.json, else zero)");
   CLI::Option* start =
       retraining.add_option("--start-step", o.start_step, "convnet: steps that were taken to --params and --moments");
   start->check(whole(0))->needs(moments);

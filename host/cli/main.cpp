@@ -123,7 +123,7 @@ int run(int argc, char** argv) {
       if (option->count() > 0) call.options.given.insert(option->get_name());
     expect_values(verb);
     expect_options_of(verb, "--model", call.options.model, kModelNames);
-    expect_options_of(verb, "--solver", call.options.solver, {"cg", "lissa"});
+    expect_options_of(verb, "--solver", call.options.solver, {"auto", "cg", "block-cg", "direct", "lissa"});
     if (call.options.is_given("--rank") && call.options.preconditioner != "nystrom")
       throw InvalidInput("--rank: is of --preconditioner nystrom; expected that too");
     chosen(call);

@@ -29,6 +29,9 @@ CLI::Validator finite(const std::string& expected, bool (*accepts)(double)) {
 CLI::Validator positive() {
   return finite("finite number above 0", [](double value) { return value > 0; });
 }
+CLI::Validator share() {
+  return finite("finite number above 0 and below 1", [](double value) { return value > 0 && value < 1; });
+}
 CLI::Validator not_negative() {
   return finite("finite number, not negative", [](double value) { return value >= 0; });
 }
@@ -126,14 +129,14 @@ void add_solver(CLI::App& app, Options& o) {
       ->check(not_negative())
       ->capture_default_str();
   app.add_option("--tolerance", o.tolerance, "on the true relative residual, in double")
-      ->check(positive())
+      ->check(share())
       ->capture_default_str();
-  app.add_option("--max-iterations", o.max_iterations, "of cg and block-cg")
+  app.add_option("--max-iterations", o.max_iterations, "auto, cg, block-cg: most iterations")
       ->check(whole(1, kMostIterations))
       ->capture_default_str();
   app.add_option("--preconditioner", o.preconditioner,
-                 "cg: none; nystrom, which --rank products with random vectors make: worth it where the condition is bad "
-                 "(a small --l2 and --damping) and right-hand sides are several; of linear models jacobi, the Hessian's "
+                 "cg: none; nystrom, which --rank products with random vectors make of a positive semidefinite H: worth it where the "
+                 "condition is bad (a small --l2 and --damping) and right-hand sides are several; of linear models jacobi, the Hessian's "
                  "diagonal, where features have scales of their own, and kronecker, the factors of the features and of the "
                  "classes")
       ->check(one_of({"none", "nystrom", "jacobi", "kronecker"}))

@@ -21,6 +21,17 @@ constexpr double kLargestNorm = 1e150;
 
 std::string elements(Index count, const char* what) { return std::to_string(count) + " " + what; }
 
+/// Most that the terms of a logit add up to: what is pooled are means of tanh, at most 1.
+double largest_logit(const NetworkShape& shape, const std::vector<double>& theta) {
+  double largest = 0;
+  for (Index c = 0; c < shape.classes; ++c) {
+    double sum = std::abs(theta[static_cast<std::size_t>(shape.bias + c)]);
+    for (Index i = 0; i < shape.pooled; ++i) sum += std::abs(theta[static_cast<std::size_t>(shape.weight + c * shape.pooled + i)]);
+    largest = std::max(largest, sum);
+  }
+  return largest;
+}
+
 }  // namespace
 
 std::unique_ptr<Device> open_device(const Options& options) {
@@ -194,7 +205,7 @@ void Problem::load_parameters() {
     throw InvalidInput(options_.params + ": shape " + io::shape_text(shape) + "; expected [" +
                        std::to_string(parameters()) + "]: " + model_.layout_text());
   set_parameters(std::move(theta));
-  if (model_.is_linear()) warn_of_rounded_logits(options_.params, theta_);
+  warn_of_rounded_logits(options_.params, theta_);
 }
 
 double Problem::largest_input() {
@@ -207,13 +218,13 @@ double Problem::largest_input() {
 }
 
 void Problem::warn_of_rounded_logits(const std::string& name, const std::vector<double>& theta) {
-  const double size = scaled_norm(theta) * largest_input();
+  const double size = model_.is_linear() ? scaled_norm(theta) * largest_input() : largest_logit(model_.network(), theta);
   const double rounding = std::numeric_limits<double>::epsilon() * size;
   if (rounding > kRoundedLogits && std::isfinite(rounding))
     warn(name + (model_.is_margin() ? ": outputs" : ": logits") + " are sums of terms of up to " + number_text(size, 2) +
          (model_.is_margin() ? ", so margins" : ", so probabilities") +
          ", and what gradients and residuals are made of, are known to some " + number_text(rounding, 2) +
-         " only: where such terms cancel, centre and scale x");
+         " only" + (model_.is_linear() ? ": where such terms cancel, centre and scale x" : ""));
 }
 
 void Problem::set_parameters(std::vector<double> theta) {

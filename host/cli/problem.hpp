@@ -52,7 +52,7 @@ class Problem {
 
   void set_parameters(std::vector<double> theta);
   const std::vector<double>& theta() const { return theta_; }
-  /// Warns where those of `theta`, of a linear model, are known too roughly for what residuals and gradients say.
+  /// Warns where those of `theta` are known too roughly for what residuals and gradients say.
   void warn_of_rounded_logits(const std::string& name, const std::vector<double>& theta);
 
   /// Makes a --solver auto the one that so many right-hand sides are worth; the manifest says why, as solver_choice() does.

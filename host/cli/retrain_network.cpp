@@ -7,6 +7,7 @@
 #include <clout/host/cli/trained_network.hpp>
 #include <clout/host/fine_tuning.hpp>
 #include <clout/host/io/atomic_file.hpp>
+#include <clout/host/statistics.hpp>
 #include <cmath>
 #include <numeric>
 
@@ -63,16 +64,21 @@ std::string loo_csv(const Groups& groups, bool by_group, const std::vector<std::
   return text;
 }
 
-/// Root mean square over the tests of the controls' standard deviation.
-double noise_floor(const std::vector<std::vector<double>>& controls) {
+/// The controls' standard deviation for every test: its root mean square over the tests, and the median, which a few tests
+/// of large losses do not lift.
+void add_noise_floor(Facts& facts, const std::vector<std::vector<double>>& controls) {
   const double count = static_cast<double>(controls.size());
-  double squares = 0;
+  double sum = 0;
+  std::vector<double> deviations;
   for (std::size_t t = 0; t < controls[0].size(); ++t) {
-    double mean = 0;
+    double mean = 0, squares = 0;
     for (const auto& control : controls) mean += control[t] / count;
     for (const auto& control : controls) squares += (control[t] - mean) * (control[t] - mean) / (count - 1);
+    sum += squares;
+    deviations.push_back(std::sqrt(squares));
   }
-  return std::sqrt(squares / static_cast<double>(controls[0].size()));
+  facts["noise_floor"] = std::sqrt(sum / static_cast<double>(deviations.size()));
+  facts["noise_floor_median"] = quantile(deviations, 0.5);
 }
 
 /// Of the mean test loss, of controls and models: as has_run_away.
@@ -136,7 +142,7 @@ void retrain_network(const Invocation& call) {
               {"steps", o.steps},
               {"damping", o.damping},
               {"controls", o.controls}};
-  if (o.controls > 1) facts["noise_floor"] = noise_floor(tuned.controls);
+  if (o.controls > 1) add_noise_floor(facts, tuned.controls);
   add_agreement(facts, predicted, actual);
   results.add(folder / "summary.json", facts.dump(2) + "\n");
   problem.manifest().write(results, folder / "manifest.json");

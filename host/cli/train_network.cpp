@@ -128,6 +128,8 @@ void train_network(const Invocation& call) {
               {"objective", objective_at(exact, theta)},
               {"accuracy", network_score(exact, theta).accuracy},
               {"parameters", p},
+              {"l2", o.l2},
+              {"weighted", !o.weights.empty()},
               {"batch", o.batch},
               {"seed", o.seed},
               {"first_learning_rate", o.learning_rate},

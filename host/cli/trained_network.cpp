@@ -4,6 +4,7 @@
 #include <clout/host/cli/trained_network.hpp>
 #include <clout/host/io/json_text.hpp>
 #include <cmath>
+#include <limits>
 
 namespace clout::cli {
 namespace {
@@ -28,22 +29,67 @@ void take(Value& value, const Value& trained, const std::string& option, const O
   value = trained;
 }
 
+/// train.json, each of whose fields is what it should be or refused by its name.
+class TrainingFacts {
+ public:
+  explicit TrainingFacts(const fs::path& path) : path_(path.string()) {
+    const std::string content = io::read_text(path, kExpected);
+    facts_ = naming(path_, [&] { return io::parse_json(content, kExpected); });
+    if (!facts_.is_object()) refuse("is no object");
+    for (const char* name : {"steps", "seed", "batch", "first_learning_rate", "drops"})
+      if (!has(name)) refuse(std::string("has no ") + name);
+  }
+
+  bool has(const std::string& name) const { return facts_.contains(name); }
+  Index whole(const std::string& name, Index least) const { return whole(name, facts_.at(name), least); }
+  std::vector<Index> wholes(const std::string& name, Index least) const {
+    if (!facts_.at(name).is_array()) refuse(name + " is no list");
+    std::vector<Index> all;
+    for (const nlohmann::json& value : facts_.at(name)) all.push_back(whole("one of " + name, value, least));
+    return all;
+  }
+  double number(const std::string& name, double least) const {
+    const nlohmann::json& value = facts_.at(name);
+    if (!value.is_number() || !(value.get<double>() >= least))
+      refuse(name + " is " + shown(value) + ", no number of " + text(least) + " or more");
+    return value.get<double>();
+  }
+  bool flag(const std::string& name) const {
+    if (!facts_.at(name).is_boolean()) refuse(name + " is neither true nor false");
+    return facts_.at(name).get<bool>();
+  }
+
+ private:
+  static constexpr const char* kExpected =
+      "what `clout train --model convnet` writes: steps, seed, batch, first_learning_rate, drops";
+
+  [[noreturn]] void refuse(const std::string& why) const {
+    throw InvalidInput(path_ + ": " + why + "; expected " + kExpected);
+  }
+  static std::string shown(const nlohmann::json& value) { return io::printable(value.dump(), 60); }
+  Index whole(const std::string& name, const nlohmann::json& value, Index least) const {
+    if (!value.is_number_integer() || value.get<Index>() < least)
+      refuse(name + " is " + shown(value) + ", no integer of " + text(least) + " or more");
+    return value.get<Index>();
+  }
+
+  std::string path_;
+  nlohmann::json facts_;
+};
+
 }  // namespace
 
 NetworkTraining read_network_training(const fs::path& train_json) {
-  const std::string expected =
-      "what `clout train --model convnet` writes: steps, seed, batch, first_learning_rate, drops";
-  const nlohmann::json facts =
-      naming(train_json.string(), [&] { return io::parse_json(io::read_text(train_json, expected), expected); });
-  try {
-    return {.steps = facts.at("steps").get<Index>(),
-            .options = {.learning_rate = facts.at("first_learning_rate").get<double>(),
-                        .drops = facts.at("drops").get<std::vector<Index>>(),
-                        .batch = facts.at("batch").get<Index>(),
-                        .seed = facts.at("seed").get<std::uint64_t>()}};
-  } catch (const nlohmann::json::exception& error) {
-    throw InvalidInput(train_json.string() + ": " + error.what() + "; expected " + expected);
-  }
+  const TrainingFacts facts(train_json);
+  NetworkTraining training;
+  training.steps = facts.whole("steps", 0);
+  training.options.learning_rate = facts.number("first_learning_rate", std::numeric_limits<double>::min());
+  training.options.drops = facts.wholes("drops", 0);
+  training.options.batch = facts.whole("batch", 1);
+  training.options.seed = static_cast<std::uint64_t>(facts.whole("seed", 0));
+  if (facts.has("l2")) training.l2 = facts.number("l2", 0);
+  if (facts.has("weighted")) training.is_weighted = facts.flag("weighted");
+  return training;
 }
 
 std::vector<double> read_moments(const std::string& path, Index parameters) {
@@ -74,9 +120,8 @@ bool has_run_away(const Options& options, const std::string& verb, const std::st
 fs::path training_of_params(const Options& options) {
   const fs::path params = options.params, beside = params.parent_path() / "train.json";
   std::error_code unknown;
-  if (params.filename() != "params.npy" || !fs::is_regular_file(beside, unknown)) return {};
-  const auto facts = nlohmann::json::parse(io::read_text(beside, "JSON"), nullptr, false);
-  return facts.is_object() && facts.contains("first_learning_rate") ? beside : fs::path();
+  if (params.filename() != "params.npy" || !fs::exists(beside, unknown)) return {};
+  return beside;
 }
 
 Options with_training(Options options, const fs::path& train_json) {
@@ -86,6 +131,19 @@ Options with_training(Options options, const fs::path& train_json) {
   take(options.drops, training.options.drops, "--drops", options, train_json);
   if (!options.is_given("--seed")) options.seed = training.options.seed;
   if (options.is_given("--start-step")) take(options.start_step, training.steps, "--start-step", options, train_json);
+  if (training.l2) take(options.l2, *training.l2, "--l2", options, train_json);
+  if (training.is_weighted && *training.is_weighted == options.weights.empty())
+    throw InvalidInput(train_json.string() + ": --params were trained " + (options.weights.empty() ? "with" : "without") +
+                       " --weights; expected the same here");
+  if (options.moments.empty() && training.steps > 0) {
+    const fs::path moments = train_json.parent_path() / "moments.npy";
+    std::error_code unknown;
+    if (!fs::is_regular_file(moments, unknown))
+      throw InvalidInput(moments.string() + ": is not there, and --params come from " + text(training.steps) +
+                         " steps of Adam (" + train_json.string() + "); expected its moments there or by --moments");
+    options.moments = moments.string();
+    options.start_step = training.steps;
+  }
   return options;
 }
 

@@ -4,6 +4,7 @@
 #include <clout/engine/adam.hpp>
 #include <clout/host/cli/options.hpp>
 #include <filesystem>
+#include <optional>
 
 namespace clout::cli {
 
@@ -11,6 +12,8 @@ namespace clout::cli {
 struct NetworkTraining {
   Index steps = 0;
   AdamOptions options;
+  std::optional<double> l2;          ///< trainings of earlier versions do not say
+  std::optional<bool> is_weighted;   ///< by --weights; likewise
 };
 
 /// From train.json. Throws InvalidInput where it is not there, or not a network's.
@@ -28,9 +31,10 @@ bool has_run_away(const Options& options, const std::string& verb, const std::st
 /// train.json of a network's training beside --params, where that is a params.npy; else empty.
 std::filesystem::path training_of_params(const Options& options);
 
-/// `options` with --batch, --learning-rate and --drops as `train_json` has them, and --seed where none is given. Throws
-/// InvalidInput where the command line says otherwise of the first three, or --start-step is not the number of steps
-/// there.
+/// `options` with --batch, --learning-rate, --drops and --l2 as `train_json` has them, --seed where none is given, and,
+/// where no --moments are, the moments beside it and its number of steps. Throws InvalidInput where the command line says
+/// otherwise of the first four or of --start-step, has --weights where the training had none or the reverse, or the moments
+/// are missing.
 Options with_training(Options options, const std::filesystem::path& train_json);
 
 }  // namespace clout::cli

@@ -32,6 +32,7 @@ constexpr double kTolerance = 1e-10;  // of residuals, and of gradient norms of 
 constexpr const char* kCheckpoint = "convnet-seed0";
 // Models side by side. Few with Adam, where a block takes minutes, so that a killed run loses little.
 constexpr Index kAdamModels = 5, kProximalModels = 10;
+constexpr std::uint64_t kRowsBlock = std::uint64_t{1} << 32;  // behind all blocks of models
 
 template <class T>
 class Experiment : ExperimentRun {
@@ -49,6 +50,7 @@ class Experiment : ExperimentRun {
     factorise();
     const std::vector<double> hessian_scores = predict(*exact_, hessian_factor_, hessian_report_);
     choose(hessian_scores);
+    for (io::Journal* journal : {&adam, &proximal, &pbrf}) expect_rows(*journal);
     retrain_proximal(*exact_, *hessian_factor_, hessian_scores, ProximalKind::objective, proximal, result_.proximal);
     retrain_divergence(pbrf);
     fine_tune_all(hessian_scores, adam);
@@ -64,6 +66,7 @@ class Experiment : ExperimentRun {
   void factorise();
   std::vector<double> predict(ConvNet<double>& net, const Factor& factor, SolveReport& report);
   void choose(const std::vector<double>& scores);
+  void expect_rows(io::Journal& journal) const;
   void retrain_proximal(ConvNet<double>& net, const HessianFactor<double>& factor, const std::vector<double>& scores,
                         ProximalKind kind, io::Journal& journal, Retraining& result);
   void retrain_divergence(io::Journal& journal);
@@ -118,7 +121,8 @@ io::Journal Experiment<T>::open_journal(const std::string& name) {
   const DeviceInfo device = device_->info();
   Facts factor = Facts::object();
   if (name != "retrain") factor = {{"libraries", device.libraries}, {"threads", device.threads}};
-  return ExperimentRun::open_journal(name, {{"figure", "figure2"}, {"panel", "convnet"}, {"retraining", name}}, factor);
+  return ExperimentRun::open_journal(name, {{"figure", "figure2"}, {"panel", "convnet"}, {"version", CLOUT_VERSION}, {"retraining", name}},
+                                     factor);
 }
 
 // With the paper's damping where it makes the Hessian positive definite; else with what lifts the smallest eigenvalue
@@ -156,6 +160,17 @@ void Experiment<T>::choose(const std::vector<double>& scores) {
   result_.influential = removed_;
   for (const Index row : result_.removed) result_.labels.push_back(data_->host_labels()[static_cast<std::size_t>(row)]);
   seconds_["predict"] = watch_.lap();
+}
+
+// A journal's blocks are of rows by their number in the choice, which another LAPACK may take otherwise at a near tie.
+template <class T>
+void Experiment<T>::expect_rows(io::Journal& journal) const {
+  const std::vector<double> rows(result_.removed.begin(), result_.removed.end());
+  const auto& completed = journal.completed();
+  if (!completed.contains(kRowsBlock)) return journal.append(kRowsBlock, rows);
+  if (completed.at(kRowsBlock) != rows)
+    throw InvalidInput(folder_.path().string() + ": its journals are of other training points than are chosen now; expected "
+                       "the same: delete them to start again, or choose another --out");
 }
 
 // The scores of the removed rows, [removed][tests].

@@ -11,23 +11,6 @@ constexpr int kResamples = 1000;
 
 std::string full(double value) { return cli::number_text(value, 17); }
 
-/// Pairs stand test after test.
-Interval slope_over_tests(const PairsByTest& pairs, RandomSequence& random) {
-  const std::size_t tests = pairs.tests.size(), each = pairs.predicted.size() / tests;
-  std::vector<double> slopes, x(pairs.predicted.size()), y(pairs.actual.size());
-  for (int r = 0; r < kResamples; ++r) {
-    for (std::size_t t = 0; t < tests; ++t) {
-      const auto drawn = static_cast<std::size_t>(random.below(static_cast<Index>(tests)));
-      const auto from = static_cast<std::ptrdiff_t>(drawn * each), count = static_cast<std::ptrdiff_t>(each);
-      const auto to = static_cast<std::ptrdiff_t>(t * each);
-      std::copy_n(pairs.predicted.begin() + from, count, x.begin() + to);
-      std::copy_n(pairs.actual.begin() + from, count, y.begin() + to);
-    }
-    slopes.push_back(slope(x, y));
-  }
-  return {quantile(slopes, 0.025), quantile(slopes, 0.975)};
-}
-
 }  // namespace
 
 std::string loo_csv(const LooRows& rows, std::size_t first, std::size_t last, std::size_t first_test,
@@ -87,7 +70,7 @@ nlohmann::ordered_json agreement_over_tests(const PairsByTest& pairs, RandomSequ
     slopes.push_back(per_test.back().agreement.slope);
   }
   const Agreement pooled = agreement(predicted, actual);
-  const Interval interval = slope_over_tests(pairs, random);
+  const Interval interval = crossed_bootstrap_of_slope(predicted, actual, tests, kResamples, random);
   return {{"n_test", tests},
           {"n_removed", each},
           {"pearson_min", quantile(pearsons, 0)},

@@ -44,7 +44,7 @@ struct PairsByTest {
 };
 
 /// Facts over all pairs, and each test example's own agreement added to `per_test`. 95 % intervals are bootstraps; that
-/// of the pooled slope draws whole test examples, since the pairs of one are not independent.
+/// of the pooled slope draws removed rows and test examples.
 nlohmann::ordered_json agreement_over_tests(const PairsByTest& pairs, RandomSequence& random,
                                             std::vector<TestAgreement>& per_test);
 

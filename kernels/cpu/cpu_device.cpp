@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <clout/kernels/cpu/cpu_device.hpp>
 #include <clout/kernels/cpu/entries.hpp>
+#include <clout/kernels/cpu/simd.hpp>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -68,8 +69,10 @@ CpuDevice::CpuDevice(int threads) : threads_(threads > 0 ? threads : available_c
 DeviceInfo CpuDevice::info() const {
   const auto [total, available] = memory();
   const std::string model = value_of("/proc/cpuinfo", "model name");
+  // Sums are over lanes, so bits depend on them: a journal of other vectors is another request.
+  const std::string vectors = ", vectors of " + std::to_string(8 * cpu::kVectorBytes) + " bits";
   return {.name = "cpu",
-          .model = model.empty() ? "unknown processor" : model,
+          .model = (model.empty() ? "unknown processor" : model) + vectors,
           .libraries = openblas_get_config(),
           .threads = threads_,
           .memory_total = total,

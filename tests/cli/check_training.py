@@ -7,6 +7,7 @@ parameters that are no minimum, and an interrupt in the middle of an explicit He
 Exit status: 0 all as it should be, 1 something else.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -77,7 +78,25 @@ def check_settings(bench):
         if program.expect(done.returncode == 0, f"retrain, {out}", done.stderr):
             with open(files.path(out + "/loo.csv"), "rb") as file:
                 tables.append(file.read())
-    program.expect(len(tables) == 2 and tables[0] == tables[1], "settings of train.json", "other bytes than when given by hand")
+    # Without --moments and --start-step they are those of the training.
+    arguments = given()
+    for option in ("--moments", "--start-step"):
+        at = arguments.index(option)
+        del arguments[at:at + 2]
+    done = program.run(*arguments, "--out", files.path("beside"), "--device", program.device)
+    if program.expect(done.returncode == 0, "retrain, moments beside train.json", done.stderr):
+        with open(files.path("beside/loo.csv"), "rb") as file:
+            tables.append(file.read())
+    program.expect(len(tables) == 3 and tables[0] == tables[1] == tables[2], "settings of train.json",
+                   "other bytes than when given by hand")
+    other = list(arguments)
+    other[other.index("--l2") + 1] = 0.5
+    bench.fails("retrain --l2 0.5", 2, other, "--l2 0.5", "trained with 0.01", "train.json", out="loo")
+    weights = files.save("some-weights", np.ones(24))
+    bench.fails("retrain --weights", 2, [*arguments, "--weights", weights], "without --weights", "train.json", out="loo")
+    os.rename(os.path.join(fit, "moments.npy"), files.path("moments-away.npy"))
+    bench.fails("retrain, moments gone", 2, arguments, "moments.npy", "40 steps of Adam", out="loo")
+    os.rename(files.path("moments-away.npy"), os.path.join(fit, "moments.npy"))
     # Parameters from elsewhere have no train.json.
     os.link(os.path.join(fit, "params.npy"), files.path("elsewhere.npy"))
     arguments = given("--learning-rate", 0.02, "--batch", 6)
@@ -105,6 +124,45 @@ def check_warnings(bench):
                                net.files.path("scores"), "--device", net.program.device)
         said = "gradient norm" in done.stderr and "is not that of a minimum" in done.stderr and done.stderr.count("\n") == 1
         net.program.expect(done.returncode == 0 and said, f"no minimum {more[0]}", f"{done.returncode}: {done.stderr}")
+
+
+def check_damaged(bench):
+    """A train.json that is none is refused by name, as is JSON that no reader holds"""
+    net = Network(bench)
+    files = net.files
+    os.makedirs(files.path("fit"))
+    params = os.path.join(files.path("fit"), "params.npy")
+    np.save(params, np.zeros(29))
+    whole = {"steps": 4, "seed": 1, "batch": 6, "first_learning_rate": 0.1, "drops": []}
+    of = lambda **other: json.dumps({**whole, **other})
+    for content, said in (("", "is empty"), (of()[:-1], "ends too early"), ("[]", "no object"), ("{}", "has no steps"),
+                          (of(steps=-1), "steps is -1"), (of(batch=0), "batch is 0"), (of(batch="a"), "batch is"),
+                          (of(seed=-4), "seed is -4"), (of(drops=[-1]), "one of drops is -1"), (of(drops=3), "drops is no list"),
+                          (of(first_learning_rate=-3), "first_learning_rate is -3"), (of(first_learning_rate=None), "is null"),
+                          (of(l2="x"), "l2 is"), (of(weighted=1), "weighted is"), (of().replace("0.1", "1e400"), "beyond float64"),
+                          (of()[:-1] + ',"steps":5}', "stands twice")):
+        bench.raw("fit/train.json", content.encode())
+        bench.fails(f"train.json {content[:40]!r}", 2, net.of("retrain", "--params", params, "--test-index", 0, "--indices",
+                    files.path("indices.npy")), "fit/train.json: ", said, out="loo")
+    bench.raw("fit/train.json", of().encode())
+    bench.fails("no moments", 2, net.of("retrain", "--params", params, "--test-index", 0, "--indices", files.path("indices.npy")),
+                "fit/moments.npy: is not there", "4 steps of Adam", out="loo")
+    for name, content, said in (("deep", "[" * 100_000 + "]" * 100_000, "nested"), ("large", "[[1e400]]", "beyond float64")):
+        groups = bench.raw(name + ".json", content.encode())
+        bench.fails(f"groups, {name}", 2, net.of("influence", "--params", files.save("net", np.zeros(29)), "--damping", 2,
+                    "--test-index", 0, "--groups", groups), name + ".json: ", said, out="scores")
+
+
+def check_rounding(bench):
+    """Logits that have lost their digits are said, of networks, too"""
+    net = Network(bench)
+    for shift, warned in ((0, False), (1e12, True)):
+        theta = np.random.default_rng(1).standard_normal(29) * 0.3
+        theta[-3:] += shift
+        done = net.program.run(*net.of("loss", "--params", net.files.save("net", theta)), "--out", net.files.path("loss.npy"),
+                               "--device", net.program.device)
+        said = "logits are sums of terms of up to 1e+12" in done.stderr
+        net.program.expect(done.returncode == 0 and said == warned, f"biases moved by {shift}", f"{done.returncode}: {done.stderr}")
 
 
 def check_interrupt(bench):
@@ -135,7 +193,7 @@ def check_interrupt(bench):
 def main():
     program = Program.of(__doc__)
     with scratch() as folder:
-        for check in (check_divergence, check_settings, check_moments, check_warnings, check_interrupt):
+        for check in (check_divergence, check_settings, check_moments, check_warnings, check_damaged, check_rounding, check_interrupt):
             check(Bench(program, Files(os.path.join(folder, check.__name__))))
     return program.summary()
 

@@ -26,6 +26,8 @@ TEST(BatchOrder, StartsInTheDatasOrderAndThenWalksPermutations) {
     std::sort(rows.begin(), rows.end());
     EXPECT_EQ(rows, sorted);
   }
+  EXPECT_NE(BatchOrder(23, 5, 3, /*begins_in_order=*/false).epoch(0), sorted);
+  EXPECT_EQ(BatchOrder(23, 5, 3, /*begins_in_order=*/false).epoch(1), order.epoch(1));
   EXPECT_NE(refusal([] { BatchOrder(4, 5, 0); }), "");
 }
 

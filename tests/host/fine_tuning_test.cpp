@@ -56,6 +56,14 @@ TEST_F(FineTuning, IsAdamFromTheCheckpointWithoutTheGroup) {
   EXPECT_NE(tuned.controls[0], tuned.controls[1]);  // another order of the examples
 }
 
+TEST_F(FineTuning, ControlsHaveOrdersOfTheirOwnInTheFirstEpoch) {
+  options.steps = 3;  // of the 4 of an epoch of 17 examples
+  AdamState<double> untouched = start();
+  untouched.step = 0;
+  const FineTuned tuned = fine_tune<double>(*train, *test, untouched, {}, options, nullptr);
+  EXPECT_NE(tuned.controls[0], tuned.controls[1]);
+}
+
 TEST_F(FineTuning, GoesOnFromItsJournalToTheSameBits) {
   const std::filesystem::path path = std::filesystem::temp_directory_path() /
                                      ("clout-fine-tuning-" + std::to_string(::getpid()) + ".journal");

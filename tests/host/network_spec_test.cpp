@@ -36,6 +36,7 @@ TEST(NetworkSpec, RefusalsNameTheLayer) {
   refused(R"({"conv":{"out":1.5,"kernel":3}},)" + kTail, "layer 1 (conv): out is 1.5");
   refused(R"({"conv":{"out":4,"kernel":3,"stride":-1}},)" + kTail, "layer 1 (conv): stride is -1");
   refused(R"({"conv":{"out":4,"kernel":3,"padding":1}},)" + kTail, "layer 1 (conv): unknown \"padding\"");
+  refused(R"({"conv":{"out":4,"kernel":3,"kernel":2}},)" + kTail, "\"kernel\" stands twice");
   refused(R"({"relu":{}},)" + conv + kTail, "layer 1 (relu): expected conv");
   refused(conv + conv + R"({"linear":{"out":10}}]})", "layer 2 (conv): expected mean_pool");
   refused(conv + R"({"mean_pool":{}},{"linear":{"out":1}}]})", "layer 3 (linear): out is 1");

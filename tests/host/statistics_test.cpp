@@ -88,6 +88,48 @@ TEST(Statistics, BootstrapOfALineHasNoWidth) {
   for (const double value : {b.pearson.low, b.pearson.high}) EXPECT_NEAR(value, 1, 1e-12);
 }
 
+TEST(Statistics, BootstrapOfFewPairsHasNoResampleWithoutSpread) {
+  // Of five pairs one in 625 resamples is five times the same: 0/0.
+  for (std::uint64_t seed = 0; seed < 40; ++seed) {
+    RandomSequence random(seed, RandomStream::bootstrap);
+    const BootstrapIntervals b = bootstrap(kX, kY, 1000, random);
+    for (const double value : {b.slope.low, b.slope.high, b.pearson.low, b.pearson.high}) EXPECT_TRUE(std::isfinite(value));
+    EXPECT_LE(b.pearson.low, b.pearson.high);
+    EXPECT_LE(b.slope.low, b.slope.high);
+  }
+  // With no spread at all there is nothing to wait for.
+  const std::vector<double> flat{1, 1, 1, 1, 1};
+  RandomSequence random(1, RandomStream::bootstrap);
+  EXPECT_TRUE(std::isnan(bootstrap(flat, kY, 10, random).slope.low));
+  EXPECT_TRUE(std::isnan(quantile({1, std::nan(""), 0}, 0)));
+}
+
+// y_rt = (1 + a_r + b_t) x_rt: the pooled slope varies with the rows drawn and with the tests drawn, so that an interval over
+// tests alone is too narrow.
+TEST(Statistics, CrossedBootstrapKnowsOfRowsAndTests) {
+  constexpr std::size_t kRows = 30, kTests = 100;
+  constexpr double kSpread = 0.5;
+  int covered = 0;
+  constexpr int kRounds = 60;
+  for (int round = 0; round < kRounds; ++round) {
+    RandomSequence noise(static_cast<std::uint64_t>(round), RandomStream::vectors), random(7, RandomStream::bootstrap);
+    std::vector<double> a(kRows), b(kTests), x, y;
+    for (double& value : a) value = kSpread * (2 * noise.uniform() - 1);
+    for (double& value : b) value = 0.1 * kSpread * (2 * noise.uniform() - 1);
+    for (std::size_t t = 0; t < kTests; ++t)
+      for (std::size_t r = 0; r < kRows; ++r) {
+        x.push_back(2 * noise.uniform() - 1);
+        y.push_back((1 + a[r] + b[t]) * x.back());
+      }
+    const Interval interval = crossed_bootstrap_of_slope(x, y, kTests, 300, random);
+    covered += interval.low < 1 && 1 < interval.high;
+    // The slope's deviation is that of a mean of 30 uniform numbers, 0.5/√(3·30) = 0.053, and little more: 2 · 1.96 of it.
+    EXPECT_NEAR(interval.high - interval.low, 0.21, 0.09);
+  }
+  // 95 % of 60 is 57, with a deviation of 1.7. Drawing tests alone covers 10 of 60, with a tenth of the width.
+  EXPECT_GE(covered, 51);
+}
+
 TEST(Statistics, BootstrapCoversTheSlopeAndNarrowsWithMorePairs) {
   double widths[2];
   const std::size_t counts[] = {50, 5000};
