@@ -192,6 +192,9 @@ def check_faults_of_others(bench):
     check(bench, case, None, damping=0.2)
     # A status that is dropped; residuals that are believed.
     bench.fails("iterations run out", 3, [*solve, "--max-iterations", 2], "iteration_limit", "--max-iterations")
+    bench.fails("iterations of a factor", 2, [*solve, "--solver", "direct", "--max-iterations", 2], "--max-iterations",
+                "auto, cg, block-cg", "direct")
+    bench.fails("a tolerance of all", 2, [*solve, "--tolerance", 1], "--tolerance", "below 1")
     check(bench, case, None, extra=["--seed", 7])
     # NaN found hours later, or never said.
     started = time.monotonic()

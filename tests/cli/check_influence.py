@@ -268,7 +268,7 @@ def check_larger_than_memory(program, folder):
     for more in ([], ["--solver", "direct", "--precision", "single"], ["--second-order"], ["--solver", "block-cg"]):
         name, out = " ".join(["larger than memory", *more]), files.path("".join(["scores", *more]))
         arguments = ["influence", *files.options(), *files.tests(), *more, "--device", program.device, "--json", "--out",
-                     out, "--memory-limit", "24M", "--max-iterations", 200]
+                     out, *([] if "direct" in more else ["--max-iterations", 200]), "--memory-limit", "24M"]
         plan = parse_json(program.run(*arguments, "--plan").stdout)
         program.expect(not os.path.exists(out), name, "--plan left something")
         parts = plan["data_mib"] + plan["solver_mib"] + plan["scores_mib"]
@@ -282,7 +282,7 @@ def check_larger_than_memory(program, folder):
         program.expect(scores.shape == (2000, 3000) and plan["disk_mib"] == -(-(scores.nbytes + 128) // 2**20), name,
                        f"{plan}, shape {scores.shape}")
         # Under a lower limit fewer right-hand sides are solved at a time, down to one.
-        limited = lambda limit, *rest: program.run(*arguments[:-3], f"{limit}M", *arguments[-2:], *rest)
+        limited = lambda limit, *rest: program.run(*arguments[:-1], f"{limit}M", *rest)
         least = parse_json(limited(plan["data_mib"] + 1, "--plan").stdout)["device_memory_mib"]
         narrow = limited(least)
         program.expect(narrow.returncode == 0, name, f"{least} MiB: {narrow.stderr}")
