@@ -133,7 +133,7 @@ std::vector<RetrainedModel> LeaveOneOut<T>::run(const std::vector<std::vector<In
       unpack_models(journal->completed().at(number), number, block, test_.examples());
     } else {
       std::ranges::move(retrain_block({groups.begin() + first, groups.begin() + first + count}), block.begin());
-      for (RetrainedModel& model : block) model.parameters = {};
+      for (RetrainedModel& model : block) model.parameters = std::vector<double>();  // = {} would keep the memory
       if (journal) journal->append(number, pack_models(block));
     }
     if (progress) progress("retrain", static_cast<double>(first + count), static_cast<double>(total));

@@ -334,7 +334,7 @@ std::vector<RetrainedModel> retrain_svm(const LinearSvm& svm, const SvmFit& full
       for (std::size_t j = 0; j < block.size(); ++j) {
         for (std::size_t t = 0; t < before.size(); ++t)
           block[j].loss_change.push_back(after[t * block.size() + j] - before[t]);
-        block[j].parameters = {};
+        block[j].parameters = std::vector<double>();  // = {} would keep the memory
       }
       if (journal) journal->append(number, pack_models(block));
     }
