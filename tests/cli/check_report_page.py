@@ -86,7 +86,7 @@ def main():
         odd = os.path.join(folder, "odd")
         make_odd_results(odd)
         with Browser(browser, os.path.join(folder, "profile")) as tab:
-            for name, results, images in (("results", RESULTS, 8), ("odd", odd, 1)):
+            for name, results, images in (("results", RESULTS, 9), ("odd", odd, 1)):
                 path = os.path.join(folder, name + ".html")
                 done = write_report(results, path)
                 if program.expect(done.returncode == 0, name, done.stderr):
