@@ -28,7 +28,7 @@ inline std::string memory_in_words(std::size_t bytes) {
 /// What a device is and can do, in words and numbers for `clout info` and for plans of memory.
 struct DeviceInfo {
   std::string name;       ///< "cpu", "cuda:0"
-  std::string model;      ///< the processor's own name
+  std::string model;      ///< the processor's own name; of a CPU, also how wide its kernels' vectors are
   std::string libraries;  ///< linear-algebra libraries behind it, with versions
   int threads = 0;        ///< CPU threads, or multiprocessors
   std::size_t memory_total = 0, memory_available = 0;  ///< bytes

@@ -42,6 +42,12 @@ class TrainingFacts {
 
   bool has(const std::string& name) const { return facts_.contains(name); }
   Index whole(const std::string& name, Index least) const { return whole(name, facts_.at(name), least); }
+  /// All 64 bits.
+  std::uint64_t seed() const {
+    const nlohmann::json& value = facts_.at("seed");
+    if (!value.is_number_unsigned()) refuse("seed is " + shown(value) + ", no integer of 0 or more");
+    return value.get<std::uint64_t>();
+  }
   std::vector<Index> wholes(const std::string& name, Index least) const {
     if (!facts_.at(name).is_array()) refuse(name + " is no list");
     std::vector<Index> all;
@@ -86,7 +92,7 @@ NetworkTraining read_network_training(const fs::path& train_json) {
   training.options.learning_rate = facts.number("first_learning_rate", std::numeric_limits<double>::min());
   training.options.drops = facts.wholes("drops", 0);
   training.options.batch = facts.whole("batch", 1);
-  training.options.seed = static_cast<std::uint64_t>(facts.whole("seed", 0));
+  training.options.seed = facts.seed();
   if (facts.has("l2")) training.l2 = facts.number("l2", 0);
   if (facts.has("weighted")) training.is_weighted = facts.flag("weighted");
   return training;
