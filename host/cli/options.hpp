@@ -50,7 +50,7 @@ struct Options {
   bool together = false;
 
   // Training by Adam; the defaults are the paper's (figure 2, right).
-  Index steps = 500'000, batch = 500, checkpoint_every = 10'000, start_step = 0, controls = 3;
+  Index steps = 500'000, batch = 500, checkpoint_every = 10'000, start_step = 0, controls = 3, adam_points = 0;
   double learning_rate = 1e-4;
   std::vector<Index> drops = {110'000, 220'000};
 

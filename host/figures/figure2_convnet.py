@@ -15,7 +15,7 @@ def numbers(x, y, facts, suffix=""):
 
 
 def influential_panel(axes, loo, column, facts, test, how, noise=None):
-    x, y = read_pairs(loo, ("predicted", column))
+    x, y = read_pairs(loo, ("predicted", column), partial=column == "actual")
     lines = numbers(x, y, facts)
     if "published_pearson" in facts:
         lines.append(f"published: Pearson {facts['published_pearson']:.3f}")
@@ -50,7 +50,10 @@ def panels(summary, loo, random):
     adam, proximal = f"{summary['retraining_steps']:,} steps of Adam", "proximal objective"
     influential_panel(axes[0, 0], loo, "actual", summary, test, adam, summary["noise_floor"])
     influential_panel(axes[1, 0], loo, "proximal", summary["proximal"], test, proximal)
-    random_panel(axes[0, 1], random, "actual", ways["adam"], adam)
+    if "adam" in ways:
+        random_panel(axes[0, 1], random, "actual", ways["adam"], adam)
+    else:
+        axes[0, 1].axis("off")
     random_panel(axes[1, 1], random, "proximal", ways["proximal"], proximal)
     figure.text(0.5, 0.01, footer(summary), ha="center", va="bottom", fontsize=7, color="#666666", linespacing=1.4)
     figure.tight_layout(rect=(0, 0.05, 1, 1), w_pad=2.5, h_pad=2.5)

@@ -8,15 +8,16 @@ from figure_style import TEXT, above, at_most, below, matplotlib, np, plt, run  
 from figure_style import VERMILION as DIAGONAL
 
 
-def read_pairs(path, names=("predicted", "actual")):
-    """The two columns, as float64."""
+def read_pairs(path, names=("predicted", "actual"), partial=False):
+    """The two columns, as float64; partial: without rows where the second is empty, of models that were not trained."""
     with open(path, newline="") as file:
         rows = csv.reader(file)
         header = next(rows, None)
         if header is None or any(name not in header for name in names):
             raise ValueError(f"{path}: expected a header with the columns {' and '.join(names)}")
         at = [header.index(name) for name in names]
-        pairs = np.array([(float(row[at[0]]), float(row[at[1]])) for row in rows if row], dtype=np.float64)
+        pairs = np.array([(float(row[at[0]]), float(row[at[1]])) for row in rows
+                          if row and not (partial and row[at[1]] == "")], dtype=np.float64)
     if len(pairs) < 2 or not np.all(np.isfinite(pairs)):
         raise ValueError(f"{path}: expected at least two rows of finite numbers")
     return pairs[:, 0], pairs[:, 1]

@@ -80,14 +80,24 @@ std::string path_text(const Json& input) {
   return input["path"].is_string() ? display(input["path"].get<std::string>()) : short_dump(input["path"]);
 }
 
-/// " (x.npy has other contents than then)": the first input file that is another.
+bool has_input(const Json& inputs, const char* key, const Json& value) {
+  return std::any_of(inputs.begin(), inputs.end(), [&](const Json& input) { return input[key] == value; });
+}
+
+/// " (x.npy has other contents than then)": the first input file that is another. Where files came or went, the rest have
+/// moved in the list: it is their contents that tell them.
 std::string which_input_differs(const Json& there, const Json& here) {
-  for (std::size_t i = 0; i < std::min(there.size(), here.size()); ++i) {
-    if (there[i]["sha256"] == here[i]["sha256"]) continue;
-    const std::string before = path_text(there[i]), now = path_text(here[i]);
-    if (before == now) return fmt::format(" ({} has other contents than then)", now);
-    return fmt::format(" ({} has other contents than {} had then)", now, before);
-  }
+  for (const Json& input : here)
+    if (has_input(there, "path", input["path"]) && !has_input(there, "sha256", input["sha256"]))
+      return fmt::format(" ({} has other contents than then)", path_text(input));
+  if (there.size() == here.size())
+    for (std::size_t i = 0; i < here.size(); ++i)
+      if (there[i]["sha256"] != here[i]["sha256"])
+        return fmt::format(" ({} has other contents than {} had then)", path_text(here[i]), path_text(there[i]));
+  for (const Json& input : here)
+    if (!has_input(there, "sha256", input["sha256"])) return fmt::format(" ({} was no input then)", path_text(input));
+  for (const Json& input : there)
+    if (!has_input(here, "sha256", input["sha256"])) return fmt::format(" ({} is no input now)", path_text(input));
   return fmt::format(" ({} input files there, {} now)", there.size(), here.size());
 }
 

@@ -42,7 +42,11 @@ class Experiment : ExperimentRun {
         removed_(options_.quick ? 10 : kRemoved),
         random_removed_(options_.quick ? 5 : kRandomRemoved),
         random_tests_(options_.quick ? 10 : kRandomTests),
-        steps_(options_.quick ? 300 : kSteps) {}
+        steps_(options_.quick ? 300 : kSteps) {
+    if (options_.is_given("--adam-points") && (options_.adam_points < 2 || options_.adam_points > removed_))
+      throw InvalidInput("--adam-points: " + std::to_string(options_.adam_points) + "; expected 2 to " +
+                         std::to_string(removed_) + (options_.quick ? " with --quick" : ""));
+  }
 
   void run() {
     load();
@@ -72,7 +76,10 @@ class Experiment : ExperimentRun {
   void retrain_divergence(io::Journal& journal);
   void fine_tune_all(const std::vector<double>& scores, io::Journal& journal);
   std::vector<double> chosen_scores(const std::vector<double>& scores) const;
-  Groups groups() const;
+  Groups groups(Index count) const;
+  Index adam_points() const {
+    return options_.adam_points > 0 ? options_.adam_points : static_cast<Index>(result_.removed.size());
+  }
   Facts summary();
   void write();
 
@@ -184,9 +191,9 @@ std::vector<double> Experiment<T>::chosen_scores(const std::vector<double>& scor
 }
 
 template <class T>
-Groups Experiment<T>::groups() const {
+Groups Experiment<T>::groups(Index count) const {
   Groups groups;
-  for (const Index row : result_.removed) groups.push_back({row});
+  for (Index j = 0; j < count; ++j) groups.push_back({result_.removed[static_cast<std::size_t>(j)]});
   return groups;
 }
 
@@ -203,7 +210,7 @@ void Experiment<T>::retrain_proximal(ConvNet<double>& net, const HessianFactor<d
   LeaveOneOut<double> retraining(objective, objective, *tests_, factor, theta, by_quasi_newton,
                                  {.tolerance = kTolerance, .block = kProximalModels});
   result.predicted = chosen_scores(scores);
-  for (const RetrainedModel& model : retraining.run(groups(), &journal, progress())) {
+  for (const RetrainedModel& model : retraining.run(groups(static_cast<Index>(result_.removed.size())), &journal, progress())) {
     if (!(model.gradient_norm <= kTolerance))
       throw NotCertified("reproduce: a proximal objective was minimised to a gradient norm of " +
                          cli::number_text(model.gradient_norm, 3) + "; expected at most 1e-10");
@@ -232,7 +239,7 @@ void Experiment<T>::fine_tune_all(const std::vector<double>& scores, io::Journal
                            rounded(state.second_moments)};
   ConvNet<T> net(data_->template as<T>(), exact_->shape(), kL2);
   const FineTuningOptions options{.adam = checkpoint_.options, .steps = steps_, .block = kAdamModels};
-  const FineTuned tuned = fine_tune<T>(net, *all_tests_, start, groups(), options, &journal, progress());
+  const FineTuned tuned = fine_tune<T>(net, *all_tests_, start, groups(adam_points()), options, &journal, progress());
 
   result_.adam.predicted = chosen_scores(scores);
   const auto at = [&](Index test) { return static_cast<std::size_t>(result_.tests[static_cast<std::size_t>(test)]); };
@@ -266,6 +273,7 @@ Facts Experiment<T>::summary() {
         {"seed", checkpoint_.options.seed},
         {"gradient_norm", gradient_norm(*exact_)}}},
       {"retraining_steps", steps_},
+      {"n_adam", adam_points()},
       {"damping", damping_},
       {"published_damping", kDamping},
       {"hessian",
@@ -292,13 +300,15 @@ void Experiment<T>::write() {
   results.add(folder_ / "loo_random.csv", random_csv(result_));
   RandomSequence random(options_.seed + 1, RandomStream::bootstrap);
   std::vector<TestAgreement> per_test;
-  facts["random"]["adam"] = random_facts(result_, result_.adam, random, per_test);
-  results.add(folder_ / "random_tests.csv", tests_csv(per_test));
+  if (adam_points() == static_cast<Index>(result_.removed.size())) {
+    facts["random"]["adam"] = random_facts(result_, result_.adam, random, per_test);
+    results.add(folder_ / "random_tests.csv", tests_csv(per_test));
+  }
   std::vector<TestAgreement> not_written;
   facts["random"]["proximal"] = random_facts(result_, result_.proximal, random, not_written);
   facts["random"]["pbrf"] = random_facts(result_, result_.pbrf, random, not_written);
   cli::write_values<double>(results, folder_ / "changes.npy",
-                            {static_cast<Index>(result_.removed.size()), all_tests_->examples()}, changes_);
+                            {adam_points(), all_tests_->examples()}, changes_);
   finish(results, std::move(facts), "figure2_convnet", figure2_arguments(folder_.path()));
 }
 

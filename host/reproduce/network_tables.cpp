@@ -2,11 +2,14 @@
 #include <clout/host/cli/output.hpp>
 #include <clout/host/reproduce/network_tables.hpp>
 #include <cmath>
+#include <limits>
 
 namespace clout::reproduce {
 namespace {
 
 using Facts = nlohmann::ordered_json;
+
+constexpr double kNotTrained = std::numeric_limits<double>::quiet_NaN();
 
 std::string csv(const NetworkResult& r, std::size_t first, std::size_t last, std::size_t first_test,
                 std::size_t last_test) {
@@ -19,23 +22,24 @@ std::string csv(const NetworkResult& r, std::size_t first, std::size_t last, std
       text += std::to_string(j - first + 1) + "," + std::to_string(r.removed[j]) + "," + std::to_string(r.labels[j]) +
               "," + std::to_string(r.tests[t]);
       for (const double value :
-           {r.adam.predicted[at], r.adam.actual[at], r.proximal.actual[at], r.proximal.gradient_norms[j],
-            r.pbrf.predicted[at], r.pbrf.actual[at], r.pbrf.gradient_norms[j]})
-        text += "," + cli::number_text(value, 17);
+           {r.adam.predicted[at], at < r.adam.actual.size() ? r.adam.actual[at] : kNotTrained, r.proximal.actual[at],
+            r.proximal.gradient_norms[j], r.pbrf.predicted[at], r.pbrf.actual[at], r.pbrf.gradient_norms[j]})
+        text += std::isnan(value) ? "," : "," + cli::number_text(value, 17);
       text += "\n";
     }
   return text;
 }
 
-/// Of the influential rows, for the figure's test example.
-std::vector<double> influential(const NetworkResult& r, const std::vector<double>& values) {
-  std::vector<double> column;
-  for (Index j = 0; j < r.influential; ++j) column.push_back(values[static_cast<std::size_t>(j) * r.tests.size()]);
-  return column;
-}
-
+/// Of the influential rows that were trained without, for the figure's test example.
 Facts influential_facts(const NetworkResult& r, const Retraining& retraining, RandomSequence& random) {
-  return agreement_facts(influential(r, retraining.predicted), influential(r, retraining.actual), random);
+  const std::size_t tests = r.tests.size();
+  const std::size_t rows = std::min(static_cast<std::size_t>(r.influential), retraining.actual.size() / tests);
+  std::vector<double> predicted, actual;
+  for (std::size_t j = 0; j < rows; ++j) {
+    predicted.push_back(retraining.predicted[j * tests]);
+    actual.push_back(retraining.actual[j * tests]);
+  }
+  return agreement_facts(predicted, actual, random);
 }
 
 double largest(const std::vector<double>& values) { return *std::max_element(values.begin(), values.end()); }

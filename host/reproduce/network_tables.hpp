@@ -7,7 +7,7 @@ namespace clout::reproduce {
 
 /// One way of retraining: what was predicted for it, and what it gave.
 struct Retraining {
-  std::vector<double> predicted, actual;  // [removed][tests]
+  std::vector<double> predicted, actual;  // [removed][tests]; Adam's actual: of the first so many removed rows
   std::vector<double> gradient_norms;     // [removed]; empty where retraining has no end
 };
 
@@ -21,7 +21,7 @@ struct NetworkResult {
 };
 
 /// rank,train_index,label,test_index,predicted,actual,proximal,proximal_gradient_norm,predicted_gauss_newton,pbrf,
-/// pbrf_gradient_norm: the influential rows and the figure's test example.
+/// pbrf_gradient_norm: the influential rows and the figure's test example; actual is empty where Adam did not train.
 std::string influential_csv(const NetworkResult& result);
 /// The same of the random rows, for each of the random tests.
 std::string random_csv(const NetworkResult& result);

@@ -26,7 +26,8 @@ void run_figure2(const Invocation& call) {
   const Options& o = call.options;
   if (o.panel.empty()) throw InvalidInput("--panel: is not given; expected one of linear, lissa, convnet");
   if (o.panel == "convnet") return reproduce::figure2_convnet<T>(call);
-  if (!o.checkpoint.empty()) throw InvalidInput("--checkpoint: is of --panel convnet, not of " + o.panel);
+  for (const std::string option : {"--checkpoint", "--adam-points"})
+    if (o.is_given(option)) throw InvalidInput(option + ": is of --panel convnet, not of " + o.panel);
   if (o.panel == "lissa") return reproduce::figure2_lissa<T>(call);
   reproduce::figure2_linear<T>(call);
 }
@@ -46,7 +47,7 @@ template <class T>
 const std::vector<Figure<T>>& figures() {
   static const std::vector<Figure<T>> all{
       {"figure1", reproduce::figure1, {}},
-      {"figure2", run_figure2<T>, {"--panel", "--checkpoint", "--resume", "--quick", "--precision"}, kPanels},
+      {"figure2", run_figure2<T>, {"--panel", "--checkpoint", "--adam-points", "--resume", "--quick", "--precision"}, kPanels},
       {"figure3", reproduce::figure3, {"--quick"}},
       {"figure4", reproduce::figure4, {"--train-features", "--test-features"}},
       {"figure5", reproduce::figure5, {"--resume", "--quick"}},
@@ -57,8 +58,9 @@ const std::vector<Figure<T>>& figures() {
 
 const std::string kAll = "all";
 const std::vector<std::string> kTakenByAll{"--resume", "--quick", "--precision"};
-const std::vector<std::string> kNotOfEvery{"--panel",  "--checkpoint", "--train-features", "--test-features",
-                                           "--levels", "--resume",     "--quick",          "--precision"};
+const std::vector<std::string> kNotOfEvery{"--panel",         "--checkpoint", "--adam-points", "--train-features",
+                                           "--test-features", "--levels",     "--resume",      "--quick",
+                                           "--precision"};
 
 /// What `figure` is run with, or one of its panels, when it is run alone, into a folder of its own in --out.
 template <class T>
@@ -164,6 +166,9 @@ void add_reproduce(CLI::App& app, Options& o, Run& chosen) {
   sub.add_option("--data", o.data, "folder with the data set's files");
   sub.add_option("--checkpoint", o.checkpoint,
                  "of --panel convnet: folder that `clout train` wrote (default: the one that comes with the program)");
+  sub.add_option("--adam-points", o.adam_points,
+                 "of --panel convnet: by Adam, which takes hours, train without so many of the most influential points only "
+                 "(default: all of them and random ones)");
   sub.add_option("--train-features", o.train_features,
                  "of figure4: another network's features of the training photographs, .npy [1800][features]");
   sub.add_option("--test-features", o.test_features, "of figure4: those of the test photographs, .npy [600][features]");

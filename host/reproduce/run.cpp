@@ -13,6 +13,7 @@ nlohmann::ordered_json request_of(const cli::Options& o) {
                                     {"test_features", o.test_features},
                                     {"data", o.data}})
     if (!value.empty()) request[name] = value;
+  if (o.is_given("--adam-points")) request["adam_points"] = o.adam_points;
   return request;
 }
 

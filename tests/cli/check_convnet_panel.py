@@ -24,9 +24,10 @@ def mnist(name, header, shape):
 
 
 def table(path):
+    """Columns; NaN where a cell is empty."""
     with open(path, encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+    return {name: np.array([float(row[name] or "nan") for row in rows]) for name in rows[0]}
 
 
 def main():
@@ -79,12 +80,31 @@ def main():
             # retrain scores in single precision here, which is known to some 2**-24 times the root of 2,616 terms.
             program.expect(apart <= 3e-6, "its prediction", f"{apart:.1e} from retrain's")
 
+        # Adam without some points only: the same models, what was not trained is empty.
+        done = program.run(*panel, "--adam-points", 4, "--out", path("some"), "--json", seconds=1500)
+        if program.expect(done.returncode == 0, "--adam-points", done.stderr):
+            some, facts = table(path("some/loo.csv")), json.loads(done.stdout)
+            program.expect(np.array_equal(some["actual"][:4], loo["actual"][:4]) and np.all(np.isnan(some["actual"][4:])),
+                           "--adam-points", f"{some['actual']}, all of them: {loo['actual']}")
+            program.expect(all(np.array_equal(some[name], loo[name]) for name in ("predicted", "proximal", "pbrf")),
+                           "--adam-points", "the other columns differ")
+            program.expect(list(facts["random"]) == ["proximal", "pbrf"] and facts["n_adam"] == 4 and
+                           not os.path.exists(path("some/random_tests.csv")) and np.load(path("some/changes.npy")).shape[0] == 4,
+                           "--adam-points", f"{facts['random'].keys()}, {facts['n_adam']}")
+            slope = np.polyfit(some["predicted"][:4], some["actual"][:4], 1)[0]
+            program.expect(abs(facts["slope"] / slope - 1) <= 1e-9, "--adam-points", f"{facts['slope']}, expected {slope}")
+        for points in (1, 11):
+            done = program.run(*panel, "--adam-points", points, "--out", path("no"))
+            program.expect(done.returncode == 2 and "--adam-points" in done.stderr and "2 to 10" in done.stderr and
+                           not os.path.exists(path("no")), "--adam-points", f"exit code {done.returncode}: {done.stderr}")
+
         done = program.run(*panel[:-1], path("nowhere"), "--out", path("no"))
         program.expect(done.returncode == 2 and "params.npy" in done.stderr and not os.path.exists(path("no")),
                        "no checkpoint", f"exit code {done.returncode}: {done.stderr}")
-        done = program.run("reproduce", "figure2", "--panel", "linear", "--checkpoint", path("fit"), "--out", path("no"))
-        program.expect(done.returncode == 2 and "--checkpoint" in done.stderr and not os.path.exists(path("no")),
-                       "--checkpoint of the linear panel", f"exit code {done.returncode}: {done.stderr}")
+        for option, value in (("--checkpoint", path("fit")), ("--adam-points", 5)):
+            done = program.run("reproduce", "figure2", "--panel", "linear", option, value, "--out", path("no"))
+            program.expect(done.returncode == 2 and option in done.stderr and not os.path.exists(path("no")),
+                           f"{option} of the linear panel", f"exit code {done.returncode}: {done.stderr}")
     return program.summary()
 
 

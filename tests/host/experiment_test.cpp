@@ -138,6 +138,19 @@ TEST(NetworkTables, RowsOfTheInfluentialAndTheRandom) {
   EXPECT_NE(random.find("\n1,30,2,1,6,13,18,3,-6,-24,8\n"), std::string::npos) << random;
 }
 
+TEST(NetworkTables, RowsThatAdamDidNotTrainWithoutAreEmptyAndDoNotCount) {
+  NetworkResult r = made_up();
+  r.influential = 4;
+  r.adam.actual = {1, 9, 9, 5, 9, 9, 8, 9, 9};  // of three of the five removed rows
+  const std::string text = influential_csv(r);
+  EXPECT_NE(text.find("\n3,30,2,6558,3,8,9,3,-3,-12,8\n4,40,3,6558,4,,12,4,-4,-16,9\n"), std::string::npos) << text;
+  EXPECT_NE(random_csv(r).find("\n1,50,4,1,10,,30,5,-10,-40,10\n"), std::string::npos);
+  RandomSequence random(1, RandomStream::bootstrap);
+  const nlohmann::ordered_json facts = agreement_facts(r, random);
+  EXPECT_DOUBLE_EQ(facts["slope"].get<double>(), 3.5);  // through (1, 1), (2, 5), (3, 8)
+  EXPECT_DOUBLE_EQ(facts["proximal"]["slope"].get<double>(), 3);
+}
+
 TEST(NetworkTables, FactsAreSignedSlopes) {
   RandomSequence random(1, RandomStream::bootstrap);
   const nlohmann::ordered_json facts = agreement_facts(made_up(), random);

@@ -103,6 +103,53 @@ class Figure2Convnet(unittest.TestCase):
             first = (self.folder / f"a/figure2_convnet.{kind}").read_bytes()
             self.assertEqual(first, (self.folder / f"b/figure2_convnet.{kind}").read_bytes())
 
+    def leave_out_adam_beyond(self, rows):
+        """As with --adam-points."""
+        for name, first in (("loo.csv", rows), ("loo_random.csv", 0)):
+            lines = (self.folder / name).read_text().splitlines(keepends=True)
+            for at in range(1 + first, len(lines)):
+                cells = lines[at].split(",")
+                lines[at] = ",".join(cells[:5] + [""] + cells[6:])
+            (self.folder / name).write_text("".join(lines))
+        summary = json.loads((self.folder / "summary.json").read_text())
+        del summary["random"]["adam"]
+        (self.folder / "summary.json").write_text(json.dumps(summary))
+
+    def test_draws_models_that_adam_did_not_train(self):
+        self.leave_out_adam_beyond(7)
+        done = self.draw("e")
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+        text = (self.folder / "e/figure2_convnet.svg").read_text()
+        self.assertIn("The 7 most influential", text)
+        self.assertIn("The 30 most influential", text)
+        self.assertEqual(text.count("15 random training points"), 1)
+
+    def seeds(self, *folders):
+        return subprocess.run([sys.executable, SCRIPTS / "figure2_seeds.py", *folders], capture_output=True, text=True)
+
+    def test_seeds_side_by_side(self):
+        summary = json.loads((self.folder / "summary.json").read_text())
+        over = {**summary["random"]["proximal"], "median_relative_error": 0.25}
+        summary.update({"train_loss": 0.1, "test_accuracy": 0.9, "max_gradient_norm": 1e-11, "max_relative_residual": 1e-13,
+                        "pbrf": summary["proximal"], "random": {"adam": over, "proximal": over, "pbrf": over}, "n_removed": 30})
+        summary["checkpoint"]["gradient_norm"] = 0.5
+        (self.folder / "summary.json").write_text(json.dumps(summary))
+        whole = self.folder / "whole"
+        whole.mkdir()
+        for name in ("summary.json", "loo.csv"):
+            (whole / name).write_text((self.folder / name).read_text())
+        self.leave_out_adam_beyond(7)
+        done = self.seeds(whole, self.folder)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("| Adam, 7 most influential: Pearson; slope | 1.0000; 1.200 | 1.0000; 1.200 |", done.stdout)
+        self.assertIn("| Q, 15 random images, 2 tests: Pearson; median relative error | 0.9000; 25.00 % | 0.9000; 25.00 % |",
+                      done.stdout)
+
+    def test_seeds_of_a_folder_without_results_is_one_line(self):
+        done = self.seeds(self.folder / "nowhere")
+        self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (2, "", 1))
+        self.assertIn("summary.json", done.stderr)
+
     def test_bad_input_is_one_line(self):
         (self.folder / "loo.csv").write_text(HEADER + "0,0,0,8,1,1,1,1\n1,1,0,8,2,3,1,1\n2,2,0,8,3,2,1,1\n")
         done = self.draw("d")

@@ -114,6 +114,14 @@ TEST_F(JournalTest, NamesTheInputThatDiffers) {
   expect_differs(R"({"path":"x.npy","sha256":"cc"})", "of another request (x.npy has other contents than then)");
   expect_differs(R"({"path":"z.npy","sha256":"cc"})", "(z.npy has other contents than x.npy had then)");
   expect_differs(x + "," + x, "(1 input files there, 2 now)");
+
+  // Files before it that came or went do not make x.npy another.
+  const std::string w = R"({"path":"w.npy","sha256":"dd"})";
+  expect_differs(w + "," + x, "(w.npy was no input then)");
+  std::filesystem::remove(path_);
+  Journal::open(path_, inputs(w + "," + x), false);
+  expect_differs(x, "(w.npy is no input now)");
+  expect_differs(R"({"path":"x.npy","sha256":"cc"})", "(x.npy has other contents than then)");
 }
 
 TEST_F(JournalTest, RefusesWhatIsNoJournal) {
