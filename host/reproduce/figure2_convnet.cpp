@@ -43,7 +43,7 @@ class Experiment : ExperimentRun {
         random_removed_(options_.quick ? 5 : kRandomRemoved),
         random_tests_(options_.quick ? 10 : kRandomTests),
         steps_(options_.quick ? 300 : kSteps) {
-    if (options_.is_given("--adam-points") && (options_.adam_points < 2 || options_.adam_points > removed_))
+    if (options_.adam_points > removed_)
       throw InvalidInput("--adam-points: " + std::to_string(options_.adam_points) + "; expected 2 to " +
                          std::to_string(removed_) + (options_.quick ? " with --quick" : ""));
   }

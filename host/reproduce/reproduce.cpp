@@ -168,7 +168,8 @@ void add_reproduce(CLI::App& app, Options& o, Run& chosen) {
                  "of --panel convnet: folder that `clout train` wrote (default: the one that comes with the program)");
   sub.add_option("--adam-points", o.adam_points,
                  "of --panel convnet: by Adam, which takes hours, train without so many of the most influential points only "
-                 "(default: all of them and random ones)");
+                 "(default: all of them and random ones)")
+      ->check(whole(2));
   sub.add_option("--train-features", o.train_features,
                  "of figure4: another network's features of the training photographs, .npy [1800][features]");
   sub.add_option("--test-features", o.test_features, "of figure4: those of the test photographs, .npy [600][features]");

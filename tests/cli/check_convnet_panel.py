@@ -93,10 +93,10 @@ def main():
                            "--adam-points", f"{facts['random'].keys()}, {facts['n_adam']}")
             slope = np.polyfit(some["predicted"][:4], some["actual"][:4], 1)[0]
             program.expect(abs(facts["slope"] / slope - 1) <= 1e-9, "--adam-points", f"{facts['slope']}, expected {slope}")
-        for points in (1, 11):
+        for points, expected in ((1, "at least 2"), ("x", "at least 2"), (11, "2 to 10")):
             done = program.run(*panel, "--adam-points", points, "--out", path("no"))
-            program.expect(done.returncode == 2 and "--adam-points" in done.stderr and "2 to 10" in done.stderr and
-                           not os.path.exists(path("no")), "--adam-points", f"exit code {done.returncode}: {done.stderr}")
+            program.expect(done.returncode == 2 and f"--adam-points: {points}; expected" in done.stderr and expected in done.stderr
+                           and not os.path.exists(path("no")), "--adam-points", f"exit code {done.returncode}: {done.stderr}")
 
         done = program.run(*panel[:-1], path("nowhere"), "--out", path("no"))
         program.expect(done.returncode == 2 and "params.npy" in done.stderr and not os.path.exists(path("no")),
