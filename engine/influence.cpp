@@ -176,9 +176,10 @@ void Influence<T>::use_newton_shifts(std::span<const double> shifts) {
 template <class T>
 std::size_t Influence<T>::plan(const Objective<T>& train, const Objective<double>& test, Index width) {
   const Index p = train.parameters(), rows = std::min(train.examples(), rows_per_tile(width));
-  const std::size_t solving = static_cast<std::size_t>(2 * kTestBlock * p) * sizeof(double) + test.working_memory(1);
-  const std::size_t scoring = static_cast<std::size_t>(kTestBlock * (p + 2 * rows * width)) * sizeof(T);
-  return solving + scoring + train.working_memory(kTestBlock);
+  const Index tests = std::min(kTestBlock, test.examples());
+  const std::size_t solving = static_cast<std::size_t>(2 * tests * p) * sizeof(double) + test.working_memory(1);
+  const std::size_t scoring = static_cast<std::size_t>(tests * (p + 2 * rows * width)) * sizeof(T);
+  return solving + scoring + train.working_memory(tests);
 }
 
 template <class T>
