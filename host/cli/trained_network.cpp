@@ -115,8 +115,8 @@ bool has_run_away(const Options& options, const std::string& verb, const std::st
                   Index classes, Index steps) {
   constexpr double kRunaway = 10;
   if (reached <= kRunaway * std::max(start, std::log(static_cast<double>(classes)))) return false;
-  // What goes on from a training keeps to its rate.
-  const bool goes_on = !options.params.empty() && !training_of_params(options).empty();
+  // Retraining keeps to the rate of the training that it goes on from.
+  const bool goes_on = verb == "retrain" && !training_of_params(options).empty();
   const std::string line = verb + ": diverged: the " + what + " is " + number_text(reached, 3) + " after " +
                            std::to_string(steps) + " steps, " + number_text(start, 3) +
                            " at the start: lower --learning-rate" + (goes_on ? " in `clout train`, and begin there" : "");

@@ -9,15 +9,22 @@ from figure_style import VERMILION as DIAGONAL
 
 
 def read_pairs(path, names=("predicted", "actual"), partial=False):
-    """The two columns, as float64; partial: without rows where the second is empty, of models that were not trained."""
+    """The two columns, as float64. partial: without the last rows, where their second column is empty: models that were
+    not trained."""
     with open(path, newline="") as file:
-        rows = csv.reader(file)
-        header = next(rows, None)
-        if header is None or any(name not in header for name in names):
-            raise ValueError(f"{path}: expected a header with the columns {' and '.join(names)}")
-        at = [header.index(name) for name in names]
-        pairs = np.array([(float(row[at[0]]), float(row[at[1]])) for row in rows
-                          if row and not (partial and row[at[1]] == "")], dtype=np.float64)
+        rows = [row for row in csv.reader(file) if row]
+    header, rows = (rows[0], rows[1:]) if rows else ([], [])
+    if any(name not in header for name in names):
+        raise ValueError(f"{path}: expected a header with the columns {' and '.join(names)}")
+    if any(len(row) != len(header) for row in rows):
+        raise ValueError(f"{path}: expected {len(header)} cells in every row")
+    at = [header.index(name) for name in names]
+    while partial and rows and rows[-1][at[1]] == "":
+        rows.pop()
+    try:
+        pairs = np.array([[float(row[place]) for place in at] for row in rows], dtype=np.float64)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; expected numbers") from error
     if len(pairs) < 2 or not np.all(np.isfinite(pairs)):
         raise ValueError(f"{path}: expected at least two rows of finite numbers")
     return pairs[:, 0], pairs[:, 1]

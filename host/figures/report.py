@@ -99,9 +99,14 @@ def state_of(folder, summary, told):
     if told and told.get("state") == "failed":
         return "failed", f"Failed with exit code {told.get('exit_code')}: {told.get('reason')}"
     if summary is not None and (told is None or told.get("state") == "finished"):
-        quick = summary.get("quick") is True
-        return ("finished, quick", "A quick run: less of everything than published, so its numbers are not those of a "
-                "whole run.") if quick else ("finished", None)
+        if summary.get("quick") is True:
+            return "finished, quick", ("A quick run: less of everything than published, so its numbers are not those of a "
+                                       "whole run.")
+        some = summary.get("n_adam")
+        if some is not None and some < summary.get("n_removed", 0):
+            return "finished, in part", (f"Adam trained anew without the {some} most influential points only, so its "
+                                         "Pearson R is not that of a whole run.")
+        return "finished", None
     if os.path.isdir(folder) and any(name.endswith(".journal") for name in os.listdir(folder)):
         return "unfinished", "Begun and not finished: --resume goes on with it."
     return "not run yet", "Not run yet."

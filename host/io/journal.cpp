@@ -84,21 +84,30 @@ bool has_input(const Json& inputs, const char* key, const Json& value) {
   return std::any_of(inputs.begin(), inputs.end(), [&](const Json& input) { return input[key] == value; });
 }
 
+/// The first of `inputs` whose contents are none of `others`'.
+const Json* input_without_match(const Json& inputs, const Json& others) {
+  const auto found = std::find_if(inputs.begin(), inputs.end(), [&](const Json& input) {
+    return !has_input(others, "sha256", input["sha256"]);
+  });
+  return found == inputs.end() ? nullptr : &*found;
+}
+
 /// " (x.npy has other contents than then)": the first input file that is another. Where files came or went, the rest have
 /// moved in the list: it is their contents that tell them.
 std::string which_input_differs(const Json& there, const Json& here) {
   for (const Json& input : here)
     if (has_input(there, "path", input["path"]) && !has_input(there, "sha256", input["sha256"]))
       return fmt::format(" ({} has other contents than then)", path_text(input));
-  if (there.size() == here.size())
-    for (std::size_t i = 0; i < here.size(); ++i)
-      if (there[i]["sha256"] != here[i]["sha256"])
-        return fmt::format(" ({} has other contents than {} had then)", path_text(here[i]), path_text(there[i]));
-  for (const Json& input : here)
-    if (!has_input(there, "sha256", input["sha256"])) return fmt::format(" ({} was no input then)", path_text(input));
-  for (const Json& input : there)
-    if (!has_input(here, "sha256", input["sha256"])) return fmt::format(" ({} is no input now)", path_text(input));
-  return fmt::format(" ({} input files there, {} now)", there.size(), here.size());
+  const Json *now = input_without_match(here, there), *then = input_without_match(there, here);
+  if (now && then && there.size() == here.size())
+    return fmt::format(" ({} has other contents than {} had then)", path_text(*now), path_text(*then));
+  if (now) return fmt::format(" ({} was no input then)", path_text(*now));
+  if (then) return fmt::format(" ({} is no input now)", path_text(*then));
+  if (there.size() != here.size()) return fmt::format(" ({} input files there, {} now)", there.size(), here.size());
+  const auto first = std::mismatch(here.begin(), here.end(), there.begin(), [](const Json& a, const Json& b) {
+                       return a["sha256"] == b["sha256"];
+                     }).first;
+  return fmt::format(" ({} has the contents of another input then)", path_text(*first));
 }
 
 /// " (seed is 1 there, 2 now)" where both fingerprints are JSON objects; else nothing.

@@ -273,7 +273,7 @@ Facts Experiment<T>::summary() {
         {"seed", checkpoint_.options.seed},
         {"gradient_norm", gradient_norm(*exact_)}}},
       {"retraining_steps", steps_},
-      {"n_adam", adam_points()},
+      {"n_adam", std::min(adam_points(), removed_)},
       {"damping", damping_},
       {"published_damping", kDamping},
       {"hessian",

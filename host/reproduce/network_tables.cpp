@@ -2,14 +2,11 @@
 #include <clout/host/cli/output.hpp>
 #include <clout/host/reproduce/network_tables.hpp>
 #include <cmath>
-#include <limits>
 
 namespace clout::reproduce {
 namespace {
 
 using Facts = nlohmann::ordered_json;
-
-constexpr double kNotTrained = std::numeric_limits<double>::quiet_NaN();
 
 std::string csv(const NetworkResult& r, std::size_t first, std::size_t last, std::size_t first_test,
                 std::size_t last_test) {
@@ -21,10 +18,11 @@ std::string csv(const NetworkResult& r, std::size_t first, std::size_t last, std
       const std::size_t at = j * r.tests.size() + t;
       text += std::to_string(j - first + 1) + "," + std::to_string(r.removed[j]) + "," + std::to_string(r.labels[j]) +
               "," + std::to_string(r.tests[t]);
-      for (const double value :
-           {r.adam.predicted[at], at < r.adam.actual.size() ? r.adam.actual[at] : kNotTrained, r.proximal.actual[at],
-            r.proximal.gradient_norms[j], r.pbrf.predicted[at], r.pbrf.actual[at], r.pbrf.gradient_norms[j]})
-        text += std::isnan(value) ? "," : "," + cli::number_text(value, 17);
+      text += "," + cli::number_text(r.adam.predicted[at], 17) + ",";
+      if (at < r.adam.actual.size()) text += cli::number_text(r.adam.actual[at], 17);
+      for (const double value : {r.proximal.actual[at], r.proximal.gradient_norms[j], r.pbrf.predicted[at],
+                                 r.pbrf.actual[at], r.pbrf.gradient_norms[j]})
+        text += "," + cli::number_text(value, 17);
       text += "\n";
     }
   return text;

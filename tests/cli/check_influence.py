@@ -259,6 +259,19 @@ def check_refusals(program, folder):
                 "room for its 96128 bytes", out="scores", warned=True, **few)
 
 
+def check_plan_of_few(program, folder):
+    """Memory is planned for as many tests as there are"""
+    files = Files(os.path.join(folder, "classes"), n=3000, d=30, classes=100)
+    fit(program, files)
+    few = ["influence", *files.options(), *files.tests(), "--test-index", 1, "--device", program.device, "--json", "--out",
+           files.path("few")]
+    planned = parse_json(program.run(*few, "--plan").stdout)["device_memory_mib"]
+    done = program.run(*few)
+    if program.expect(done.returncode == 0, "one test", done.stderr):
+        peak = parse_json(done.stdout)["peak_device_memory_mib"]
+        program.expect(peak <= planned <= 3 * peak, "one test", f"{planned} MiB planned, {peak} taken")
+
+
 def check_larger_than_memory(program, folder):
     """48 MB of scores and 8 MB of tests within 24 MB; the plan covers what was taken"""
     files = Files(os.path.join(folder, "large"), n=3000, d=20, classes=4, l2=0.05)
@@ -346,7 +359,7 @@ def check_kill_and_resume(program, folder):
 
 
 CHECKS = [check_sets, check_labels, check_second_order, check_self, check_networks, check_refusals,
-          check_larger_than_memory, check_kill_and_resume]
+          check_plan_of_few, check_larger_than_memory, check_kill_and_resume]
 
 
 def main():

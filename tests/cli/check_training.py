@@ -9,6 +9,7 @@ Exit status: 0 all as it should be, 1 something else.
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -89,6 +90,16 @@ def check_settings(bench):
             tables.append(file.read())
     program.expect(len(tables) == 3 and tables[0] == tables[1] == tables[2], "settings of train.json",
                    "other bytes than when given by hand")
+    # A rate that runs away is the training's to lower.
+    shutil.copytree(fit, files.path("fast"))
+    with open(files.path("fast/train.json"), encoding="utf-8") as file:
+        fast = json.load(file)
+    with open(files.path("fast/train.json"), "w", encoding="utf-8") as file:
+        json.dump({**fast, "first_learning_rate": 1e6}, file)
+    away = [files.path("fast/params.npy") if part == os.path.join(fit, "params.npy") else part for part in arguments]
+    done = program.run(*away, "--out", files.path("away"), "--device", program.device)
+    program.expect(done.returncode == 3 and "retrain: diverged" in done.stderr and
+                   "lower --learning-rate in `clout train`" in done.stderr, "retrain that runs away", done.stderr)
     other = list(arguments)
     other[other.index("--l2") + 1] = 0.5
     bench.fails("retrain --l2 0.5", 2, other, "--l2 0.5", "trained with 0.01", "train.json", out="loo")

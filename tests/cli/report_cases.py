@@ -24,9 +24,10 @@ def write_json(path, value):
 
 
 def make_odd_results(folder):
-    """One experiment failed, one not run, one unfinished, one quick, one that nobody knows, and hostile texts."""
+    """One experiment failed, one not run, one unfinished, one quick, one done in part, one that nobody knows, and hostile
+    texts."""
     states = [("figure1", "failed"), ("figure2_linear", "not run"), ("figure3", "finished"), ("figure6", "not run"),
-              ("figure4", "failed"), ("unheard_of", "finished")]
+              ("figure4", "failed"), ("unheard_of", "finished"), ("figure2_convnet", "finished")]
     write_json(os.path.join(folder, "experiments.json"),
                {"experiments": [{"name": name, "state": state,
                                  **({"exit_code": 3, "reason": HOSTILE} if state == "failed" else {})}
@@ -39,6 +40,8 @@ def make_odd_results(folder):
         facts = json.load(file)
     facts["temperatures"][1]["pearson"] = 0.99999
     write_json(summary, {**facts, "quick": True})
+    with open(os.path.join(RESULTS, "figure2_convnet", "summary.json"), encoding="utf-8") as file:
+        write_json(os.path.join(folder, "figure2_convnet", "summary.json"), {**json.load(file), "n_adam": 10})
     os.makedirs(os.path.join(folder, "figure6"))
     open(os.path.join(folder, "figure6", "checks.journal"), "wb").close()
     write_json(os.path.join(folder, "unheard_of", "summary.json"),

@@ -113,6 +113,7 @@ class Figure2Convnet(unittest.TestCase):
             (self.folder / name).write_text("".join(lines))
         summary = json.loads((self.folder / "summary.json").read_text())
         del summary["random"]["adam"]
+        summary.update({"n_removed": 30, "n_adam": rows})
         (self.folder / "summary.json").write_text(json.dumps(summary))
 
     def test_draws_models_that_adam_did_not_train(self):
@@ -121,6 +122,7 @@ class Figure2Convnet(unittest.TestCase):
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
         text = (self.folder / "e/figure2_convnet.svg").read_text()
         self.assertIn("The 7 most influential", text)
+        self.assertNotIn("published", text)
         self.assertIn("The 30 most influential", text)
         self.assertEqual(text.count("15 random training points"), 1)
 
@@ -138,16 +140,32 @@ class Figure2Convnet(unittest.TestCase):
         whole.mkdir()
         for name in ("summary.json", "loo.csv"):
             (whole / name).write_text((self.folder / name).read_text())
+        lines = (whole / "loo.csv").read_text().splitlines(keepends=True)
+        for at in range(8, len(lines)):  # beyond the seven that both have
+            cells = lines[at].split(",")
+            lines[at] = ",".join(cells[:5] + ["-1"] + cells[6:])
+        (whole / "loo.csv").write_text("".join(lines))
         self.leave_out_adam_beyond(7)
+        other = json.loads((self.folder / "summary.json").read_text())
+        other["checkpoint"]["seed"] = 1
+        other["random"]["proximal"] = {**over, "pearson_pooled": 0.99999}
+        (self.folder / "summary.json").write_text(json.dumps(other))
         done = self.seeds(whole, self.folder)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("| | seed 0 | seed 1 |", done.stdout)
         self.assertIn("| Adam, 7 most influential: Pearson; slope | 1.0000; 1.200 | 1.0000; 1.200 |", done.stdout)
-        self.assertIn("| Q, 15 random images, 2 tests: Pearson; median relative error | 0.9000; 25.00 % | 0.9000; 25.00 % |",
+        self.assertIn("| Q, 15 random images, 2 tests: Pearson; median relative error | 0.9000; 25.00 % | 0.9999; 25.00 % |",
                       done.stdout)
+        other["retraining_steps"] = 7
+        (self.folder / "summary.json").write_text(json.dumps(other))
+        done = self.seeds(whole, self.folder)
+        self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (2, "", 1))
+        self.assertIn("the same size", done.stderr)
 
     def test_seeds_of_a_folder_without_results_is_one_line(self):
         done = self.seeds(self.folder / "nowhere")
         self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (2, "", 1))
+        self.assertIn("nowhere: ", done.stderr)
         self.assertIn("summary.json", done.stderr)
 
     def test_bad_input_is_one_line(self):
@@ -156,6 +174,15 @@ class Figure2Convnet(unittest.TestCase):
         self.assertEqual(done.returncode, 2)
         self.assertEqual(done.stderr.count("\n"), 1)
         self.assertIn("predicted and proximal", done.stderr)
+        self.assertFalse((self.folder / "d").exists())
+        (self.folder / "loo.csv").write_text(CONVNET_HEADER + "0,0,0,8,1,1,1,1,1,1,1\n1,1,0,8,2\n")
+        done = self.draw("d")
+        self.assertEqual((done.returncode, done.stderr.count("\n")), (2, 1))
+        self.assertIn("11 cells", done.stderr)
+        (self.folder / "loo.csv").write_text(CONVNET_HEADER + "0,0,0,8,1,,1,1,1,1,1\n1,1,0,8,2,3,1,1,1,1,1\n")
+        done = self.draw("d")
+        self.assertEqual((done.returncode, done.stderr.count("\n")), (2, 1))
+        self.assertIn("expected numbers", done.stderr)
         self.assertFalse((self.folder / "d").exists())
 
 

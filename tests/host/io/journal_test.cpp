@@ -116,12 +116,15 @@ TEST_F(JournalTest, NamesTheInputThatDiffers) {
   expect_differs(x + "," + x, "(1 input files there, 2 now)");
 
   // Files before it that came or went do not make x.npy another.
-  const std::string w = R"({"path":"w.npy","sha256":"dd"})";
+  const std::string w = R"({"path":"w.npy","sha256":"dd"})", y = R"({"path":"y.npy","sha256":"ee"})";
   expect_differs(w + "," + x, "(w.npy was no input then)");
   std::filesystem::remove(path_);
   Journal::open(path_, inputs(w + "," + x), false);
   expect_differs(x, "(w.npy is no input now)");
   expect_differs(R"({"path":"x.npy","sha256":"cc"})", "(x.npy has other contents than then)");
+  expect_differs(x + "," + y, "(y.npy has other contents than w.npy had then)");
+  expect_differs(R"({"path":"w.npy","sha256":"aa"},{"path":"x.npy","sha256":"dd"})",
+                 "(w.npy has the contents of another input then)");
 }
 
 TEST_F(JournalTest, RefusesWhatIsNoJournal) {
