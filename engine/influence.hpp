@@ -67,8 +67,8 @@ class Influence {
   /// Objective::newton_shifts, with ε = wᵢ/W and the Hessian that the solver belongs to.
   void use_newton_shifts(std::span<const double> shifts);
 
-  /// Most bytes of device memory that solving and scoring a block of tests take, kTestBlock of them or all of `test`, `width` numbers
-  /// a pair, beside the solver.
+  /// Most bytes of device memory that solving and scoring a block of tests take, kTestBlock of them or all of `test`,
+  /// `width` numbers a pair, beside the solver.
   static std::size_t plan(const Objective<T>& train, const Objective<double>& test, Index width);
 
  private:
