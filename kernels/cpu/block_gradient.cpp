@@ -164,7 +164,7 @@ void block_step(Device&, const BlockGradientState& state) {
     is_definite = is_definite && std::isfinite(root) && root > 0;
     is_any_live = true;
   }
-  const bool moves = *state.moves = runs && is_definite && is_any_live;
+  const bool moves = (*state.moves = runs && is_definite && is_any_live);
   invert(state.work, m, state.inverse);
   triangle_times<false>(state.inverse, state.factor, m, state.step);
   double* alpha = state.work;  // free by now
